@@ -1,0 +1,1 @@
+"""Numbers and words: what is measured, without a clock, a file, a network or a thread."""

@@ -1,0 +1,1 @@
+"""Kafka and Faust: how audio and messages come in, and how verdicts and scores go out."""
