@@ -1,0 +1,85 @@
+"""Every setting of every process, read once from TONEWATCH_* and frozen."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "TONEWATCH_"
+
+
+class Settings(BaseSettings):
+    """One value per setting; a secret may come from a file: TONEWATCH_<NAME>_FILE holds its path."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    # Kafka
+    kafka: str = Field("127.0.0.1:9092", description="bootstrap servers, comma separated")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="how to speak to Kafka"
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="with SASL_*: which mechanism"
+    )
+    kafka_username: str = Field("", description="with SASL_*: who we are")
+    kafka_password: SecretStr = Field(SecretStr(""), description="with SASL_*: our password")
+    kafka_ca_file: Path | None = Field(None, description="with SSL: PEM file of the authority to trust")
+    kafka_embedded: bool = Field(
+        False, description="the broker is the demo's mock cluster: other waits, no topic settings"
+    )
+    replication_factor: int = Field(1, ge=1, description="copies of each topic; 3 advised")
+    min_insync_replicas: int = Field(1, ge=1, description="copies that must have a record; 2 advised")
+    partitions: int = Field(24, ge=1, le=200, description="partitions of the input topics, verdicts and scores")
+
+    # Database
+    database: str = Field(
+        "sqlite:///tonewatch.sqlite3",
+        description="sqlite:///FILE or postgresql://USER@HOST/NAME",
+    )
+    database_password: SecretStr = Field(SecretStr(""), description="for PostgreSQL, kept out of the URL")
+
+    # Workers
+    worker_id: str = Field("", description="stable name of this worker; by default <host>-<first free slot>")
+    session_timeout_seconds: float = Field(10.0, ge=3, le=120, description="after that a dead worker is replaced")
+    health_host: str = Field("127.0.0.1", description="address of a worker's health port")
+    health_port: int = Field(0, ge=0, le=65535, description="/livez /readyz /metrics of a worker; 0 picks one")
+    audio_staleness_seconds: float = Field(5.0, gt=0, description="audio older than this is skipped and counted")
+    call_idle_seconds: float = Field(60.0, gt=0, description="a call silent on the topic this long has ended")
+
+    # Web
+    web_host: str = Field("127.0.0.1", description="address of the pages and the API")
+    web_port: int = Field(8400, ge=0, le=65535, description="port of the pages and the API; 0 picks one")
+    web_origin: str = Field("", description="public address of the pages, where a proxy stands before them")
+    session_hours: float = Field(12.0, gt=0, description="a login ends after this long")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secrets_from_files(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Read every secret whose *_FILE names a readable file."""
+        for name, field in cls.model_fields.items():
+            if field.annotation is not SecretStr:
+                continue
+            path = os.environ.get(f"{PREFIX}{name}_FILE".upper())
+            if not path:
+                continue
+            try:
+                values[name] = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+            except OSError as error:
+                raise ValueError(
+                    f"{PREFIX}{name}_FILE".upper() + f" names {path}, which cannot be read: {error.strerror}"
+                ) from None
+        return values
+
+    @model_validator(mode="after")
+    def _database_is_known(self) -> Settings:
+        """Refuse a database we cannot drive before any process starts."""
+        if not self.database.startswith(("sqlite:///", "postgresql://")):
+            raise ValueError(
+                f"TONEWATCH_DATABASE is {self.database.split('@')[-1]!r}; "
+                "write sqlite:///FILE or postgresql://USER@HOST/NAME"
+            )
+        return self
