@@ -15,7 +15,8 @@ PREFIX = "TONEWATCH_"
 class Settings(BaseSettings):
     """One value per setting; a secret may come from a file: TONEWATCH_<NAME>_FILE holds its path."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+    # Without hide_input_in_errors a wrong value prints the whole input beside it, passwords too.
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True)
 
     # Kafka
     kafka: str = Field("127.0.0.1:9092", description="bootstrap servers, comma separated")
@@ -34,6 +35,10 @@ class Settings(BaseSettings):
     replication_factor: int = Field(1, ge=1, description="copies of each topic; 3 advised")
     min_insync_replicas: int = Field(1, ge=1, description="copies that must have a record; 2 advised")
     partitions: int = Field(24, ge=1, le=200, description="partitions of the input topics, verdicts and scores")
+    topic_prefix: str = Field(
+        "", pattern=r"^[A-Za-z0-9._-]*$", description="put before every topic and consumer group: two houses, one Kafka"
+    )
+    allow_other_faust: bool = Field(False, description="start with another version than the one whose losses are known")
 
     # Database
     database: str = Field(
@@ -73,6 +78,16 @@ class Settings(BaseSettings):
                     f"{PREFIX}{name}_FILE".upper() + f" names {path}, which cannot be read: {error.strerror}"
                 ) from None
         return values
+
+    @model_validator(mode="after")
+    def _kafka_login_is_whole(self) -> Settings:
+        """Refuse SASL without a user: a broker would only say that the connection was closed."""
+        if self.kafka_security_protocol.startswith("SASL") and not self.kafka_username:
+            raise ValueError(
+                f"TONEWATCH_KAFKA_SECURITY_PROTOCOL is {self.kafka_security_protocol} and TONEWATCH_KAFKA_USERNAME "
+                "is empty; write the user there and its password in the file TONEWATCH_KAFKA_PASSWORD_FILE names"
+            )
+        return self
 
     @model_validator(mode="after")
     def _database_is_known(self) -> Settings:
