@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from typing import TYPE_CHECKING, Any
 
@@ -88,3 +89,27 @@ def admin_client(settings: Settings, timeout_seconds: float = 30.0) -> AIOKafkaA
     return AIOKafkaAdminClient(
         client_id="tonewatch-admin", request_timeout_ms=int(timeout_seconds * 1000), **connection(settings)
     )
+
+
+FOLLOWERS_SYNC_SECONDS = 0.5
+"""How long a group's leader lets the others go first on the mock cluster; they need one round trip."""
+
+
+def let_followers_sync_first() -> None:
+    """Make aiokafka's groups of two or more members work on the embedded broker; for this process, once is enough.
+
+    librdkafka's mock answers a SyncGroup that comes after the leader's with INVALID_REQUEST, and aiokafka then never
+    joins. Call it only where `settings.kafka_embedded` is set: on a real broker it would only cost half a second.
+    """
+    from aiokafka.consumer.group_coordinator import CoordinatorGroupRebalance
+
+    as_it_was = CoordinatorGroupRebalance._on_join_leader
+    if as_it_was.__name__ == "after_the_followers":
+        return
+
+    async def after_the_followers(self: Any, response: Any) -> Any:
+        if len(response.members) > 1:
+            await asyncio.sleep(FOLLOWERS_SYNC_SECONDS)
+        return await as_it_was(self, response)
+
+    CoordinatorGroupRebalance._on_join_leader = after_the_followers
