@@ -1,18 +1,8 @@
-"""The demo's broker: librdkafka's mock cluster in a child process, in memory, bounded, gone when it ends.
-
-Real TCP on 127.0.0.1 for any Kafka client, from the confluent-kafka wheel alone. It keeps 5 MiB or 100,000 records
-a partition and silently drops older ones, knows no topic settings, and writes nothing to disk: for trying out, and
-for error codes in tests, never a store. librdkafka marks the interface experimental; it is bound here and nowhere else.
-
-As a process: `python -m stream.embedded` prints one JSON line, {"kafka": "127.0.0.1:PORT", "topics": N}, once it
-listens, and ends on SIGTERM, Ctrl-C, or when the process that started it is gone. With `--control` it reads one JSON
-command a line from stdin and answers each with one JSON line.
-"""
+"""The demo's broker: librdkafka's mock cluster in a child process, in memory, bounded, gone when it ends."""
 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import logging
 import os
@@ -26,21 +16,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from stream.mock_cluster import MockCluster
 from stream.settings import Settings
 from stream.topics import topics
 
 log = logging.getLogger(__name__)
 
-REBALANCE_DELAY_MILLISECONDS = 100
-"""A group waits this long for more members; librdkafka's own 3 s would stand before every demo's first record."""
 LOOK_SECONDS = 0.5
 """How often the child looks whether its parent still lives."""
-ONLY_BROKER = 1
 
 
 class EmbeddedBroker:
     """The mock cluster as its starter sees it: start, stop, and the faults a test may ask for.
 
+    Any Kafka client can use it, over TCP on 127.0.0.1. It keeps 5 MiB or 100,000 records a partition and silently
+    drops older ones, knows no topic settings and writes nothing to disk: for trying out, and for error codes in tests.
     `topics_to_make` are (name, partitions). The methods block for a few milliseconds each.
     """
 
@@ -153,104 +143,15 @@ class EmbeddedBroker:
         return answer
 
 
-class MockCluster:
-    """librdkafka's mock cluster in this process, through ctypes; one broker."""
-
-    def __init__(self) -> None:
-        self._library = _librdkafka()
-        message = ctypes.create_string_buffer(512)
-        settings = self._library.rd_kafka_conf_new()
-        # At its default of 6 the client that holds the cluster warns that it has no server to connect to: it needs none.
-        self._library.rd_kafka_conf_set(settings, b"log_level", b"4", message, len(message))
-        self._client = self._library.rd_kafka_new(0, settings, message, len(message))
-        if not self._client:
-            raise RuntimeError(f"librdkafka cannot make a client: {message.value.decode()}")
-        self._cluster = self._library.rd_kafka_mock_cluster_new(self._client, 1)
-        if not self._cluster:
-            raise RuntimeError("librdkafka cannot make its mock cluster: is 127.0.0.1 usable?")
-        self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, REBALANCE_DELAY_MILLISECONDS)
-
-    @property
-    def bootstrap(self) -> str:
-        """The address clients are given, HOST:PORT."""
-        address: bytes = self._library.rd_kafka_mock_cluster_bootstraps(self._cluster)
-        return address.decode()
-
-    def obey(self, command: dict[str, Any]) -> None:
-        """Do what one line of the control channel asks. Raises ValueError, KeyError or RuntimeError."""
-        library, cluster = self._library, self._cluster
-        match command["do"]:
-            case "topic":
-                self._check(
-                    library.rd_kafka_mock_topic_create(cluster, command["name"].encode(), command["partitions"], 1)
-                )
-            case "errors":
-                codes = command["codes"]
-                array = (ctypes.c_int * len(codes))(*codes)
-                library.rd_kafka_mock_push_request_errors_array(cluster, command["api_key"], len(codes), array)
-            case "clear":
-                library.rd_kafka_mock_clear_request_errors(cluster, command["api_key"])
-            case "down":
-                self._check(library.rd_kafka_mock_broker_set_down(cluster, ONLY_BROKER))
-            case "up":
-                self._check(library.rd_kafka_mock_broker_set_up(cluster, ONLY_BROKER))
-            case "rtt":
-                self._check(library.rd_kafka_mock_broker_set_rtt(cluster, ONLY_BROKER, command["milliseconds"]))
-            case other:
-                raise ValueError(f"unknown command {other!r}; there are topic, errors, clear, down, up, rtt")
-
-    def _check(self, code: int) -> None:
-        if code:
-            raise RuntimeError(self._library.rd_kafka_err2str(code).decode())
-
-
-def _librdkafka() -> ctypes.CDLL:
-    """The librdkafka inside the confluent-kafka wheel, with the argument types of what we call."""
-    try:
-        import confluent_kafka
-    except ImportError:
-        raise RuntimeError(
-            "the embedded broker needs the package confluent-kafka; install tonewatch[embedded], "
-            "or set TONEWATCH_KAFKA to a Kafka of yours"
-        ) from None
-    package = Path(confluent_kafka.__file__).parent
-    # auditwheel puts it beside the package, delocate (macOS) into it.
-    found = [*package.parent.glob("confluent_kafka.libs/librdkafka*"), *package.glob(".dylibs/librdkafka*")]
-    if not found:
-        raise RuntimeError(
-            f"no librdkafka lies beside {package.name}: it was not installed from a wheel; "
-            "install the wheel, or set TONEWATCH_KAFKA to a Kafka of yours"
-        )
-    library = ctypes.CDLL(str(found[0]))
-    handle, text, number = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
-    signatures: dict[str, tuple[Any, list[Any]]] = {
-        "rd_kafka_conf_new": (handle, []),
-        "rd_kafka_conf_set": (number, [handle, text, text, text, ctypes.c_size_t]),
-        "rd_kafka_new": (handle, [number, handle, text, ctypes.c_size_t]),
-        "rd_kafka_err2str": (text, [number]),
-        "rd_kafka_mock_cluster_new": (handle, [handle, number]),
-        "rd_kafka_mock_cluster_bootstraps": (text, [handle]),
-        "rd_kafka_mock_topic_create": (number, [handle, text, number, number]),
-        "rd_kafka_mock_group_initial_rebalance_delay_ms": (None, [handle, ctypes.c_int32]),
-        "rd_kafka_mock_push_request_errors_array": (
-            None,
-            [handle, ctypes.c_int16, ctypes.c_size_t, ctypes.POINTER(number)],
-        ),
-        "rd_kafka_mock_clear_request_errors": (None, [handle, ctypes.c_int16]),
-        "rd_kafka_mock_broker_set_down": (number, [handle, ctypes.c_int32]),
-        "rd_kafka_mock_broker_set_up": (number, [handle, ctypes.c_int32]),
-        "rd_kafka_mock_broker_set_rtt": (number, [handle, ctypes.c_int32, number]),
-    }
-    for name, (returns, takes) in signatures.items():
-        function = getattr(library, name)
-        function.restype, function.argtypes = returns, takes
-    return library
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Be the child process."""
+    """Be the child process.
+
+    Prints one JSON line, {"kafka": "127.0.0.1:PORT", "topics": N}, once it listens; ends on SIGTERM, on Ctrl-C, or
+    when the process that started it is gone. With `--control` each line on stdin is a JSON command for
+    `MockCluster.obey`, answered by one JSON line, and the end of stdin is the end of the broker.
+    """
     parent = os.getppid()
-    parser = argparse.ArgumentParser(prog="python -m stream.embedded", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m stream.embedded", description=__doc__)
     parser.add_argument("--topic", action="append", default=[], metavar="NAME:PARTITIONS", help="make this topic too")
     parser.add_argument("--no-default-topics", action="store_true", help="not the topics of TONEWATCH_*")
     parser.add_argument("--ready-file", type=Path, metavar="FILE", help="write the ready line there as well")
@@ -283,20 +184,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         beside = options.ready_file.with_suffix(".part")
         beside.write_text(ready + "\n", encoding="utf-8")
         beside.replace(options.ready_file)
-    _serve(cluster, parent, sys.stdin.buffer.raw if options.control else None)
+    _serve(cluster, parent, sys.stdin.fileno() if options.control else None)
     return 0
 
 
-def _serve(cluster: MockCluster, parent: int, control: Any) -> None:
+def _serve(cluster: MockCluster, parent: int, control: int | None) -> None:
     """Obey `control` until it ends or `parent` is gone; librdkafka serves clients in threads of its own."""
     pending = b""
     # A changed parent id means that we were handed to init. Looking costs nothing and, unlike prctl's death signal,
     # does not take the end of the *thread* that started us for the end of the process.
     while os.getppid() == parent:
-        readable, _, _ = select.select([control] if control else [], [], [], LOOK_SECONDS)
-        if not readable:
+        readable, _, _ = select.select([] if control is None else [control], [], [], LOOK_SECONDS)
+        if control is None or not readable:
             continue
-        data = os.read(control.fileno(), 65536)
+        data = os.read(control, 65536)
         if not data:
             return
         *lines, pending = (pending + data).split(b"\n")
