@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from detectors.values import Severity, Side
@@ -13,6 +13,8 @@ ChangeKind = Literal["open", "update", "end"]
 
 OPEN_STATES: tuple[AlertState, ...] = ("open", "seen", "owned")
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
+CALL_PLATFORM = "call"
+"""The platform of every call: its audio, events and turns meet in one conversation."""
 UNASSIGNED = "unassigned"
 """The team of what nobody's team is known for: seen by admins and whoever is granted it."""
 
@@ -71,3 +73,35 @@ class Change:
     evidence: Evidence
     cooldown_seconds: float = 0.0
     """An alert on hits stays until this long after the last; 0 means the rule ends it itself."""
+    rule_name: Mapping[str, str] = field(default_factory=dict)
+    """Language -> name, kept with the alert: a later policy may call the rule something else."""
+    category: str = ""
+    rises: bool = False
+    """An update that asks for more than before: where a person has closed the alert it opens a new one."""
+    dry_run: bool = False
+    """Judged, to be counted, but nobody is asked: the store leaves it out."""
+
+
+def fold(changes: Sequence[Change]) -> list[Change]:
+    """Return the fewest changes that do what `changes` do, in order, all of one rule on one conversation.
+
+    Whoever keeps only the newest change of an alert would lose the one that opened it.
+    """
+    folded: list[Change] = []
+    for change in changes:
+        last = folded[-1] if folded else None
+        if last is None or "end" in (last.kind, change.kind):
+            if last is None or last.kind != "end" or change.kind != "end":
+                folded.append(change)
+            continue
+        graver, milder = (last, change) if is_graver(last.severity, change.severity) else (change, last)
+        folded[-1] = replace(
+            change,
+            kind="open" if "open" in (last.kind, change.kind) else "update",
+            severity=graver.severity,
+            evidence=graver.evidence,
+            at=max(last.at, change.at),
+            rises=last.rises or change.rises,
+            audience=tuple(dict.fromkeys((*graver.audience, *milder.audience))),
+        )
+    return folded

@@ -1,0 +1,1 @@
+"""How the outside world's messages become ours: the schemas, checked at the door."""

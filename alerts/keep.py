@@ -1,0 +1,160 @@
+"""Writes what a batch of messages concluded: one statement a table, all in the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerts import engine as rule_engine
+from alerts.alert import Change, Conversation
+from alerts.finding import finding_row, log_row
+from alerts.judge import Incoming, Judgement
+from alerts.memory import ConversationMemory
+from alerts.policy import Policy
+from alerts.store import alerts as alert_store
+from alerts.store import conversations as conversation_store
+from alerts.store import messages as message_store
+from alerts.store.conversations import ConversationKey
+from alerts.store.messages import TextKey
+from alerts.store.outbox import OutboxRow, append
+
+
+@dataclass(slots=True)
+class OpenConversation:
+    """One conversation while its messages of this batch are judged."""
+
+    conversation: Conversation
+    memory: ConversationMemory
+    columns: dict[str, Any]
+    learned_agent: bool = False
+    changes: list[Change] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one transaction has to write."""
+
+    judged: dict[TextKey, tuple[Incoming, Judgement]] = field(default_factory=dict)
+    moves: dict[int, tuple[str, str | None]] = field(default_factory=dict)
+    undone: list[int] = field(default_factory=list)
+    late: list[tuple[str, int, Incoming, Judgement]] = field(default_factory=list)
+    """Findings on messages of earlier batches: (kind, message row, incoming, judgement)."""
+
+
+async def keep(
+    connection: AsyncConnection,
+    policy: Policy,
+    work: Batch,
+    open_: Mapping[ConversationKey, OpenConversation],
+    now: float,
+) -> None:
+    """Write the batch: messages, findings, alerts, outbox, and the conversations' rows with their memory."""
+    rows = [_message_row(key, incoming, judgement, policy) for key, (incoming, judgement) in work.judged.items()]
+    ids = await message_store.add(connection, rows)
+    await message_store.move_deliveries(connection, work.moves)
+    await message_store.mark_delivered(connection, work.undone, now)
+
+    findings = [
+        (kind, ids[key], incoming, judgement)
+        for key, (incoming, judgement) in work.judged.items()
+        for kind in _kinds(judgement)
+    ] + work.late
+    outbox = await _write_findings(connection, policy, open_, findings)
+
+    changes = [change for conversation in open_.values() for change in conversation.changes]
+    await alert_store.apply_changes(connection, changes, policy.version, now)
+    for conversation in open_.values():
+        if conversation.learned_agent:
+            await alert_store.restamp(connection, conversation.conversation, now)
+    await append(connection, outbox)
+    await conversation_store.write(
+        connection,
+        [
+            {
+                "platform": platform,
+                "conversation_id": name,
+                **conversation.columns,
+                "memory": conversation.memory.to_json(),
+                "due_at": rule_engine.next_due(policy.rules, conversation.conversation, conversation.memory.waits),
+            }
+            for (platform, name), conversation in sorted(open_.items())
+        ],
+    )
+
+
+def _kinds(judgement: Judgement) -> Iterable[str]:
+    """Return which findings a judgement makes."""
+    if judgement.intercepted_by:
+        yield "interception"
+    if judgement.violates:
+        yield "violation"
+
+
+async def _write_findings(
+    connection: AsyncConnection,
+    policy: Policy,
+    open_: Mapping[ConversationKey, OpenConversation],
+    findings: Sequence[tuple[str, int, Incoming, Judgement]],
+) -> list[OutboxRow]:
+    """Write interceptions, violations and their hits, and return what is to be told of them."""
+    made: list[tuple[str, dict[str, Any], Incoming, Judgement]] = []
+    hit_rows: list[dict[str, Any]] = []
+    for kind, message, incoming, judgement in findings:
+        conversation = open_[incoming.platform, incoming.conversation_id].conversation
+        row = finding_row(kind, message, conversation, incoming, judgement, policy.version)
+        made.append((kind, row, incoming, judgement))
+        hit_rows += [
+            {
+                "message": message,
+                "position": position,
+                "phrase_id": hit.phrase_id,
+                "category": hit.category,
+                "severity": hit.severity,
+                "how": hit.how,
+                "team": row["team"],
+                "agent_id": row["agent_id"],
+                "at": row["at"],
+            }
+            for position, hit in enumerate(judgement.hits)
+        ]
+    await message_store.add_hits(connection, hit_rows)
+    interception_ids = await message_store.add_interceptions(
+        connection, [r for k, r, _, _ in made if k == "interception"]
+    )
+    violation_ids = await message_store.add_violations(connection, [r for k, r, _, _ in made if k == "violation"])
+    told = []
+    for kind, row, incoming, judgement in made:
+        id_ = (
+            interception_ids.get((row["message"], row["intercepted_by"]))
+            if kind == "interception"
+            else violation_ids.get(row["message"])
+        )
+        if id_ is not None:
+            body = log_row(kind, id_, row, incoming, judgement)
+            told.append(OutboxRow(kind, f"{kind}:{id_}", row["team"], row["agent_id"], body, row["at"]))
+    return told
+
+
+def _message_row(key: TextKey, incoming: Incoming, judgement: Judgement, policy: Policy) -> dict[str, Any]:
+    """Return the row of a judged message."""
+    return {
+        **key._asdict(),
+        "kind": incoming.kind,
+        "side": incoming.side,
+        "sender_id": incoming.sender_id,
+        "sender_name": incoming.sender_name,
+        "text": incoming.text,
+        "delivered_text": incoming.delivered_text,
+        "sent_at": incoming.sent_at,
+        "arrived_at": incoming.arrived_at,
+        "start_seconds": incoming.start_seconds,
+        "end_seconds": incoming.end_seconds,
+        "delivery": incoming.delivery,
+        "action": judgement.action,
+        "spans": [[*hit.span, hit.phrase_id] for hit in judgement.hits],
+        "policy_version": policy.version,
+        "verdict": judgement.verdict,
+    }

@@ -1,0 +1,58 @@
+"""What one conversation remembers between its messages: it stands in the conversation's row, nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from detectors.phrases.memory import EMPTY, SpeakerMemory
+from detectors.timing import Waits
+from detectors.values import Side
+
+
+@dataclass(slots=True)
+class ConversationMemory:
+    """Read from the row at the start of a transaction, changed message by message, written back at its end."""
+
+    speakers: dict[str, SpeakerMemory] = field(default_factory=dict)
+    """The last folded characters of each speaker, so that a phrase split over messages is found."""
+    attempts: dict[str, int] = field(default_factory=dict)
+    """Messages of each agent that were stopped or should have been."""
+    waits: Waits = field(default_factory=Waits)
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> ConversationMemory:
+        """Return the memory of a row; an empty row remembers nothing."""
+        return cls(
+            speakers={name: SpeakerMemory.from_json(tail) for name, tail in body.get("speakers", {}).items()},
+            attempts=dict(body.get("attempts", {})),
+            waits=Waits.from_json(body["waits"]) if "waits" in body else Waits(),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the row keeps."""
+        return {
+            "speakers": {name: tail.to_json() for name, tail in self.speakers.items()},
+            "attempts": self.attempts,
+            "waits": self.waits.to_json(),
+        }
+
+    def of_speaker(self, side: Side, sender_id: str | None) -> SpeakerMemory:
+        """Return what is remembered of one speaker."""
+        return self.speakers.get(_speaker(side, sender_id), EMPTY)
+
+    def keep(self, side: Side, sender_id: str | None, tail: SpeakerMemory) -> None:
+        """Remember a speaker's text that reached the other side."""
+        self.speakers[_speaker(side, sender_id)] = tail
+
+    def count_attempt(self, agent_id: str | None) -> int:
+        """Count one more stopped message of an agent and return how many there are now."""
+        key = agent_id or ""
+        self.attempts[key] = self.attempts.get(key, 0) + 1
+        return self.attempts[key]
+
+
+def _speaker(side: Side, sender_id: str | None) -> str:
+    """Name a speaker within the conversation."""
+    return f"{side}:{sender_id or ''}"

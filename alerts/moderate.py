@@ -1,0 +1,192 @@
+"""Judges and keeps a batch of messages in one transaction: the only durable path, for the chat worker and for HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from alerts import engine as rule_engine
+from alerts.alert import UNASSIGNED, Change
+from alerts.judge import UNDELIVERED, Incoming, Judgement, judge, moves_on, recalled
+from alerts.keep import Batch, OpenConversation, keep
+from alerts.masking import mask_text
+from alerts.memory import ConversationMemory
+from alerts.policy import Policy
+from alerts.store import conversations as conversation_store
+from alerts.store import messages as message_store
+from alerts.store.conversations import ConversationKey
+from alerts.store.database import writing
+from alerts.store.messages import TextKey
+from detectors.speech_rate import rate_from_words
+from detectors.timing import hear
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer to one incoming message."""
+
+    value: bytes
+    """The JSON, byte for byte what was said the first time."""
+    action: str
+    is_repeat: bool
+
+
+async def moderate(
+    engine: AsyncEngine, policy: Policy, batch: Sequence[Incoming], now: Callable[[], float]
+) -> list[Verdict]:
+    """Judge what is new in `batch`, keep it, and return a verdict for each, in order; committed on return.
+
+    A text that is known already (a redelivery, a retry, the platform's later report) is answered with the
+    bytes it got before and changes nothing but its delivery. Raises what the database raises; nothing is
+    kept then, and the same call may be made again.
+    """
+    if not batch:
+        return []
+    async with writing(engine) as connection:
+        at = now()
+        return [verdict for part in _parts(batch) for verdict in await _moderate(connection, policy, part, at)]
+
+
+def _key(m: Incoming) -> TextKey:
+    """Return the identity of an incoming text."""
+    return message_store.text_key(m.platform, m.conversation_id, m.message_id, m.text)
+
+
+def _parts(batch: Sequence[Incoming]) -> Iterator[list[Incoming]]:
+    """Cut a batch before a later report about a text of the same batch: it needs that text's row."""
+    part: list[Incoming] = []
+    seen: dict[TextKey, str] = {}
+    for incoming in batch:
+        key = _key(incoming)
+        if key in seen and moves_on(seen[key], incoming.delivery):
+            yield part
+            part, seen = [], {}
+        part.append(incoming)
+        seen.setdefault(key, incoming.delivery)
+    yield part
+
+
+async def _moderate(
+    connection: AsyncConnection, policy: Policy, batch: Sequence[Incoming], now: float
+) -> list[Verdict]:
+    """Judge and write one part, inside the caller's transaction."""
+    keys = [_key(m) for m in batch]
+    open_ = await _open_conversations(connection, batch)
+    known = await message_store.find(connection, set(keys))
+    work = Batch()
+    verdicts: list[Verdict] = []
+    for key, incoming in zip(keys, batch, strict=True):
+        conversation = open_[incoming.platform, incoming.conversation_id]
+        _learn(conversation, incoming)
+        if key in known:
+            row = known[key]
+            _carry_on(policy, work, conversation, incoming, row)
+            verdicts.append(Verdict(bytes(row.verdict), row.action, is_repeat=True))
+        elif key in work.judged:
+            judgement = work.judged[key][1]
+            verdicts.append(Verdict(judgement.verdict, judgement.action, is_repeat=True))
+        else:
+            judgement = judge(policy, conversation.memory, incoming, now)
+            work.judged[key] = (incoming, judgement)
+            conversation.changes += _changes(policy, conversation, incoming, judgement)
+            verdicts.append(Verdict(judgement.verdict, judgement.action, is_repeat=False))
+    await keep(connection, policy, work, open_, now)
+    return verdicts
+
+
+async def _open_conversations(
+    connection: AsyncConnection, batch: Sequence[Incoming]
+) -> dict[ConversationKey, OpenConversation]:
+    """Make and lock the rows of the batch's conversations and read their memory."""
+    new: dict[ConversationKey, dict[str, Any]] = {}
+    for m in batch:
+        kind = "call" if m.kind == "turn" else "chat"
+        new.setdefault(
+            (m.platform, m.conversation_id), {"kind": kind, "started_at": m.arrived_at, "last_at": m.arrived_at}
+        )
+    rows = await conversation_store.lock(connection, new)
+    return {
+        key: OpenConversation(
+            conversation=conversation_store.conversation_of(row),
+            memory=ConversationMemory.from_json(row.memory),
+            columns={
+                name: getattr(row, name)
+                for name in ("agent_id", "agent_name", "team", "queue", "channel", "customer_id", "language", "last_at")
+            },
+        )
+        for key, row in rows.items()
+    }
+
+
+def _learn(open_: OpenConversation, incoming: Incoming) -> None:
+    """Take over what a message tells about its conversation; what it leaves out stays as it was."""
+    told: dict[str, Any] = {
+        "queue": incoming.queue,
+        "channel": incoming.channel,
+        "customer_id": incoming.customer_id,
+        "language": incoming.language,
+    }
+    if incoming.side == "agent" and incoming.sender_id:
+        told |= {"agent_id": incoming.sender_id, "agent_name": incoming.sender_name, "team": incoming.team}
+    open_.columns |= {name: value for name, value in told.items() if value is not None}
+    open_.columns["last_at"] = max(open_.columns["last_at"], incoming.arrived_at)
+    before = open_.conversation
+    open_.conversation = replace(
+        before, **{name: open_.columns[name] for name in ("agent_id", "agent_name", "team", "queue", "language")}
+    )
+    open_.learned_agent |= before.team == UNASSIGNED and open_.conversation.team != UNASSIGNED
+
+
+def _changes(policy: Policy, open_: OpenConversation, incoming: Incoming, judgement: Judgement) -> list[Change]:
+    """Return what the rules of the chat path want done about one judged message."""
+    facts = rule_engine.MessageFacts(
+        side=incoming.side,
+        message_id=incoming.message_id,
+        text=mask_text(incoming.text),
+        hits=judgement.hits,
+        action=judgement.action,
+        delivered=judgement.reached,
+        attempts=judgement.attempt,
+        reply_seconds=judgement.reply_seconds,
+        first_reply=judgement.is_first_reply,
+        words_spm=_words_rate(incoming),
+    )
+    changes = rule_engine.judge_message(policy.rules, open_.conversation, facts, incoming.arrived_at)
+    if judgement.reply_seconds is not None:
+        changes += rule_engine.judge_reply(policy.rules, open_.conversation, incoming.arrived_at)
+    return changes
+
+
+def _words_rate(incoming: Incoming) -> float | None:
+    """Return a turn's rate in words, None for a chat message."""
+    if incoming.start_seconds is None or incoming.end_seconds is None:
+        return None
+    return rate_from_words(incoming.text, incoming.start_seconds, incoming.end_seconds)
+
+
+def _carry_on(policy: Policy, work: Batch, open_: OpenConversation, incoming: Incoming, row: Any) -> None:
+    """Move a known message's delivery on; what the platform did with it may make a finding of its own."""
+    if not moves_on(work.moves.get(row.id, (row.delivery, None))[0], incoming.delivery):
+        return
+    work.moves[row.id] = (incoming.delivery, incoming.delivered_text)
+    was_kept_back = row.action in UNDELIVERED and row.delivery == "pending"
+    report = recalled(bytes(row.verdict), incoming)
+    if report.intercepted_by:
+        # A text that was neither stopped nor violating until now counts as an attempt from now on.
+        is_new = row.action == "allow" and not row.spans
+        attempts = open_.memory.attempts.get(incoming.sender_id or "", 0)
+        attempt = open_.memory.count_attempt(incoming.sender_id) if is_new else attempts
+        work.late.append(("interception", row.id, incoming, replace(report, attempt=attempt)))
+    elif was_kept_back:
+        # The customer has it after all: it answers a wait, and the next message may complete a phrase with it.
+        tail = open_.memory.of_speaker(incoming.side, incoming.sender_id)
+        read = policy.phrases.read(incoming.text, incoming.side, tail)
+        open_.memory.keep(incoming.side, incoming.sender_id, read.memory)
+        open_.memory.waits, _ = hear(open_.memory.waits, incoming.side, incoming.arrived_at, True)
+        if row.action == "block":
+            attempts = open_.memory.attempts.get(incoming.sender_id or "", 0)
+            work.undone.append(row.id)
+            work.late.append(("violation", row.id, incoming, replace(report, attempt=attempts)))

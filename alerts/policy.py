@@ -1,0 +1,111 @@
+"""The policy in force: phrases and rules of one version, kept in the database and compiled in every process."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from alerts.rules import RuleSet, parse_rules
+from alerts.store.database import insert, reading, writing
+from alerts.store.tables import policies
+from detectors.phrases.engine import PhraseEngine
+from detectors.phrases.lexicon import lexicon_of
+
+HERE = Path(__file__).parent
+SHIPPED_RULES = HERE / "rules.toml"
+SHIPPED_PACKS = HERE / "packs"
+
+Body = Mapping[str, Any]
+"""{"rules": TOML text, "packs": {name: TOML text}}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One version, compiled: swapped whole, never changed."""
+
+    version: int
+    phrases: PhraseEngine
+    rules: RuleSet
+
+
+def compiled(version: int, body: Body) -> Policy:
+    """Compile a policy. Raises LexiconError or RuleError naming file, line and remedy. Takes up to seconds of CPU."""
+    return Policy(
+        version=version,
+        phrases=PhraseEngine(lexicon_of(body["packs"])),
+        rules=parse_rules(body["rules"], "rules.toml"),
+    )
+
+
+def read_files(rules: Path = SHIPPED_RULES, packs: Path = SHIPPED_PACKS) -> Body:
+    """Return the policy that stands in files: one TOML of rules and a folder of packs. Raises OSError."""
+    return {
+        "rules": rules.read_text(encoding="utf-8"),
+        "packs": {path.name: path.read_text(encoding="utf-8") for path in sorted(packs.glob("*.toml"))},
+    }
+
+
+async def import_policy(engine: AsyncEngine, body: Body, *, who: str, why: str, now: float) -> tuple[int, bool]:
+    """Make `body` the policy in force and return (its version, whether it is a new one).
+
+    It is compiled first: one with an error is refused whole and the old one stays in force.
+    """
+    await asyncio.to_thread(compiled, 0, body)
+    async with writing(engine) as connection:
+        latest = await _latest(connection)
+        if latest is not None and latest.body == dict(body):
+            return int(latest.version), False
+        # The hash is over the one before as well: a return to an older text is a new version, while two
+        # processes that import the same text at the same time make one.
+        before = latest.sha256 if latest is not None else ""
+        sha256 = hashlib.sha256(before.encode() + orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        row = {"sha256": sha256, "body": dict(body), "who": who, "why": why, "at": now}
+        await connection.execute(insert(connection, policies).values(row).on_conflict_do_nothing())
+        found = await connection.execute(select(policies.c.version).where(policies.c.sha256 == sha256))
+        return int(found.scalar_one()), True
+
+
+async def _latest(connection: AsyncConnection) -> Any:
+    """Return the newest row of `policies`, or None."""
+    query = select(policies).order_by(policies.c.version.desc()).limit(1)
+    return (await connection.execute(query)).one_or_none()
+
+
+class PolicyKeeper:
+    """Holds the policy in force for one process and follows the database."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._policy: Policy | None = None
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force. Raises LookupError before the first `refresh`."""
+        if self._policy is None:
+            raise LookupError("no policy is loaded yet")
+        return self._policy
+
+    async def refresh(self) -> bool:
+        """Take over a newer version if there is one; return whether there was.
+
+        Raises LookupError where the database holds none: `tonewatch db upgrade` puts the shipped one in.
+        """
+        async with reading(self._engine) as connection:
+            query = select(policies.c.version).order_by(policies.c.version.desc()).limit(1)
+            version = (await connection.execute(query)).scalar_one_or_none()
+            if version is None:
+                raise LookupError("the database holds no policy; run: tonewatch db upgrade")
+            if self._policy is not None and version == self._policy.version:
+                return False
+            body = (await connection.execute(select(policies.c.body).where(policies.c.version == version))).scalar_one()
+        # Aside, then swapped whole: the worker goes on judging by the old one meanwhile.
+        self._policy = await asyncio.to_thread(compiled, version, body)
+        return True

@@ -1,0 +1,104 @@
+"""The Faust app of a worker: every setting that differs from Faust's own, and the reason."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import faust
+import mode
+from faust.types import TP
+
+from stream.kafka_client import LARGEST_REQUEST_BYTES, faust_connection
+from stream.settings import Settings
+from stream.topics import group_name, topic_name
+
+TESTED_FAUST = "0.15.3"
+EMBEDDED_FETCH_WAIT_MS = 20
+"""An empty fetch of the mock broker waits its whole maximum and no produce wakes it: 1.5 s becomes 20 ms."""
+
+
+class WrongFaust(RuntimeError):
+    """The installed faust-streaming is not the one whose losses are known and avoided."""
+
+
+def check_faust() -> None:
+    """Raise WrongFaust for any other version, unless TONEWATCH_ALLOW_OTHER_FAUST is set."""
+    if faust.__version__ != TESTED_FAUST and not os.environ.get("TONEWATCH_ALLOW_OTHER_FAUST"):
+        raise WrongFaust(
+            f"faust-streaming {faust.__version__} is installed; {TESTED_FAUST} is the version that was tested not to "
+            f"lose messages here. Run: pip install faust-streaming=={TESTED_FAUST} "
+            "(or set TONEWATCH_ALLOW_OTHER_FAUST=1 and test it yourself)"
+        )
+
+
+class App(faust.App):  # type: ignore[misc]  # Faust ships no types
+    """A Faust app with the one thing it cannot be told by a setting."""
+
+    tonewatch: Settings
+
+    async def on_started(self) -> None:
+        """Let fetches of the embedded broker return soon; Kafka itself wakes them when something arrives."""
+        await super().on_started()
+        if self.tonewatch.kafka_embedded:
+            # Faust hard-codes the wait and offers no setting, hence the private names.
+            self.consumer._thread._consumer._fetcher._fetch_max_wait_ms = EMBEDDED_FETCH_WAIT_MS
+
+
+def make_app(settings: Settings, worker: str, worker_id: str, *, from_earliest: bool) -> App:
+    """Return the app of a worker of kind "chat" or "audio" called `worker_id`, stable over its restarts."""
+    check_faust()
+    app = App(
+        group_name(settings, worker),
+        **faust_connection(settings),
+        # A worker that comes back under its name within the session takes its partitions at once: 1.2 s of
+        # stall after kill -9 instead of 23.6 s. The mock broker knows no static members.
+        consumer_group_instance_id=None if settings.kafka_embedded else worker_id,
+        broker_client_id=worker_id,
+        broker_session_timeout=settings.session_timeout_seconds,  # 60 s: nobody owns a dead worker's partitions
+        broker_heartbeat_interval=settings.session_timeout_seconds / 3.3,
+        broker_commit_interval=1.0,  # 2.8 s: more to judge again after a kill
+        broker_max_poll_records=500,
+        consumer_max_fetch_size=1024 * 1024 if worker == "audio" else 8 * 1024 * 1024,
+        consumer_auto_offset_reset="earliest" if from_earliest else "latest",
+        stream_buffer_maxsize=512,  # 4096 records of audio are minutes of stale speech
+        # Waiting for unacknowledged events hangs a stop; nothing is lost, they come again (noack, ack last).
+        stream_wait_empty=False,
+        topic_allow_declare=False,  # topics are made by `tonewatch topics apply`
+        topic_disable_leader=True,  # no leader topic: tables are not used
+        table_standby_replicas=0,
+        web_enabled=False,  # no login, and it would listen on every address
+        producer_acks=-1,
+        producer_linger=0.0,  # batching is done by our own inbox; a verdict waits for nothing
+        producer_max_request_size=LARGEST_REQUEST_BYTES,
+        # An exception that leaves an agent would acknowledge its message: stop the worker instead.
+        agent_supervisor=mode.CrashingSupervisor,
+        worker_redirect_stdouts=False,
+        datadir=str(Path(tempfile.gettempdir()) / f"tonewatch-{worker_id}"),  # Faust insists; nothing is kept there
+    )
+    app.tonewatch = settings
+    return app
+
+
+def raw_topic(app: App, noun: str) -> Any:
+    """Return a topic of raw bytes: Faust must not decode, for what it cannot decode it drops and acknowledges."""
+    return app.topic(
+        topic_name(app.tonewatch, noun),
+        key_type=bytes,
+        key_serializer="raw",
+        value_type=bytes,
+        value_serializer="raw",
+    )
+
+
+def raw_channel(app: App, name: str) -> Any:
+    """Return an output topic by its full name."""
+    return app.topic(name, key_type=bytes, key_serializer="raw", value_type=bytes, value_serializer="raw")
+
+
+def source_of(event: Any) -> str:
+    """Return topic:partition:offset of an event: a name for a message that has none, stable on redelivery."""
+    tp: TP = event.message.tp
+    return f"{tp.topic}:{tp.partition}:{event.message.offset}"

@@ -1,0 +1,142 @@
+"""The chat worker: messages and turns in, one transaction a batch, verdicts out, acknowledge last."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from alerts.judge import Incoming, incoming_message, incoming_turn
+from alerts.moderate import Verdict, moderate
+from alerts.policy import PolicyKeeper
+from stream.app import App, raw_topic, source_of
+from stream.inbox import Inbox, Item, Stopping
+from stream.metrics import DATABASE_RETRIES, EVENTS, VERDICT_SECONDS, VERDICTS
+from stream.records import BadRecord, parse_chat, parse_turn
+from stream.rejected import Rejects
+
+logger = logging.getLogger(__name__)
+
+MOST_PER_BATCH = 50
+RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
+"""Waits between tries; the last one repeats until the database or the broker is back, or we are to stop."""
+PERMANENT = (DataError, IntegrityError, ProgrammingError)
+"""What no retry mends: the batch is then taken apart, and what fails alone is poison."""
+TRIES_BEFORE_POISON = 3
+
+
+class ChatWorker:
+    """Reads `chat.messages` and `transcript.turns`; writes the database, then `chat.verdicts`."""
+
+    def __init__(self, app: App, engine: AsyncEngine, policies: PolicyKeeper) -> None:
+        self._app = app
+        self._engine = engine
+        self._policies = policies
+        self._verdicts = raw_topic(app, "chat.verdicts")
+        self._rejects = Rejects(app)
+        self.inbox: Inbox = app.service(Inbox(self.handle, most_per_batch=MOST_PER_BATCH))
+        messages, turns = raw_topic(app, "chat.messages"), raw_topic(app, "transcript.turns")
+        self._turns_topic = turns.get_topic_name()
+        app.agent(messages, name="chat.messages")(self._queue)
+        app.agent(turns, name="transcript.turns")(self._queue)
+
+    async def _queue(self, stream: Any) -> None:
+        """Queue what comes: no exception may leave an agent, and nothing is acknowledged here."""
+        async for event in stream.noack().events():
+            await self.inbox.put(stream, event)
+
+    async def handle(self, batch: Sequence[Item]) -> None:
+        """Judge, keep and answer a batch, however long the database or the broker is away."""
+        good: list[tuple[Item, Incoming]] = []
+        bad: list[tuple[Item, BadRecord]] = []
+        for item in batch:
+            try:
+                good.append((item, self._parse(item)))
+            except BadRecord as error:
+                bad.append((item, error))
+        verdicts = await self._kept(good, bad)
+        await self._persist(lambda: self._rejects.send(bad))
+        await self._persist(lambda: self._answer(verdicts))
+        for item in batch:
+            EVENTS.labels(topic=item.topic).inc()
+
+    def _parse(self, item: Item) -> Incoming:
+        """Return what a record says. Raises BadRecord."""
+        message = item.event.message
+        source = source_of(item.event)
+        if item.topic == self._turns_topic:
+            turn = parse_turn(message.value, message.headers)
+            return incoming_turn(turn, source=source, arrived_at=item.arrived_at)
+        chat = parse_chat(message.value, message.headers)
+        return incoming_message(chat, source=source, arrived_at=item.arrived_at)
+
+    async def _kept(
+        self, good: Sequence[tuple[Item, Incoming]], bad: list[tuple[Item, BadRecord]]
+    ) -> list[tuple[Item, Incoming, Verdict]]:
+        """Commit the batch and return its verdicts; what the database refuses alone is moved to `bad`."""
+        incoming = [message for _, message in good]
+        tries = 0
+        while incoming:
+            self.inbox.touch()  # waiting for the database is no standstill
+            try:
+                verdicts = await moderate(self._engine, self._policies.policy, incoming, time.time)
+                return [(item, message, verdict) for (item, message), verdict in zip(good, verdicts, strict=True)]
+            except PERMANENT as error:
+                if len(good) > 1:
+                    return [kept for one in good for kept in await self._kept([one], bad)]
+                if tries >= TRIES_BEFORE_POISON:
+                    logger.error("the database refuses a record of %s: %s", good[0][0].topic, type(error.orig).__name__)
+                    bad.append((good[0][0], BadRecord("database", f"the database refuses it: {error.orig}")))
+                    return []
+                await self._wait(tries, error)
+            except Exception as error:
+                await self._wait(tries, error)
+            tries += 1
+        return []
+
+    async def _persist(self, send: Any) -> None:
+        """Send until it is delivered: after the commit there is no way back."""
+        tries = 0
+        while True:
+            self.inbox.touch()
+            try:
+                return await send()  # type: ignore[no-any-return]
+            except Exception as error:
+                await self._wait(tries, error)
+            tries += 1
+
+    async def _wait(self, tries: int, error: Exception) -> None:
+        """Back off before the next try. Raises Stopping when the worker is to stop."""
+        DATABASE_RETRIES.inc()
+        if tries in (0, 10) or tries % 60 == 0:
+            logger.warning("try %d failed, going on trying: %s: %s", tries + 1, type(error).__name__, error)
+        if self._app.should_stop:
+            raise Stopping from error
+        await asyncio.sleep(RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)])
+        if self._app.should_stop:
+            raise Stopping from error
+
+    async def _answer(self, verdicts: Sequence[tuple[Item, Incoming, Verdict]]) -> None:
+        """Send the verdicts and await their delivery reports: only then may the offset be committed."""
+        reports = []
+        for _, message, verdict in verdicts:
+            if message.kind == "turn":
+                continue  # nobody can block speech
+            headers = {"content-type": b"application/json", "ce_specversion": b"1.0", "ce_type": b"chat.verdict"}
+            headers |= {"ce_source": b"/tonewatch", "ce_id": f"{message.message_id}".encode()}
+            reports.append(
+                await self._verdicts.send(
+                    key=message.conversation_id.encode(), value=verdict.value, headers=list(headers.items())
+                )
+            )
+        for report in reports:
+            await report
+        now = time.time()
+        for item, _, verdict in verdicts:
+            VERDICTS.labels(action=verdict.action, repeat=str(verdict.is_repeat).lower()).inc()
+            VERDICT_SECONDS.observe(max(0.0, now - item.arrived_at))

@@ -1,0 +1,41 @@
+"""Poison: what cannot be used goes to `<topic>.rejected` as it came, with the reason, and is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from faust.types.tuples import FutureMessage
+
+from stream.app import App, raw_channel
+from stream.inbox import Item
+from stream.metrics import REJECTED
+from stream.records import BadRecord, header_map
+from stream.topics import rejected_name
+
+LONGEST_ERROR = 500
+"""Characters of the explanation that go into the header."""
+
+
+class Rejects:
+    """Sends poison away; the caller acknowledges it afterwards like any other event."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def send(self, bad: Sequence[tuple[Item, BadRecord]]) -> None:
+        """Publish each record with headers `reason`, `error`, `topic`, `partition`, `offset`, and await delivery."""
+        reports: list[FutureMessage] = []
+        for item, error in bad:
+            message = item.event.message
+            headers = list(header_map(message.headers).items()) + [
+                ("reason", error.reason.encode()),
+                ("error", str(error)[:LONGEST_ERROR].encode("utf-8", "replace")),
+                ("topic", message.topic.encode()),
+                ("partition", b"%d" % message.partition),
+                ("offset", b"%d" % message.offset),
+            ]
+            topic = raw_channel(self._app, rejected_name(message.topic))
+            reports.append(await topic.send(key=message.key, value=message.value, headers=headers))
+            REJECTED.labels(topic=message.topic, reason=error.reason).inc()
+        for report in reports:
+            await report

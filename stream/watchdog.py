@@ -1,0 +1,85 @@
+"""Ends a worker that stands still: its supervisor starts a new one, which goes on where this one stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import logging
+import os
+import sys
+import threading
+import time
+from typing import Any
+
+import mode
+
+from stream.app import App
+from stream.inbox import Inbox
+
+logger = logging.getLogger(__name__)
+
+BLOCKED_LOOP_SECONDS = 5.0
+STANDSTILL_SECONDS = 30.0
+LOOK_SECONDS = 0.5
+EXIT_STUCK = 71
+"""The process ends with this when it stood still."""
+
+
+class Watchdog(mode.Service):  # type: ignore[misc]  # mode ships no types
+    """Looks from a thread of its own, for a blocked event loop cannot look at itself."""
+
+    def __init__(self, app: App, inbox: Inbox, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._app = app
+        self._inbox = inbox
+        self._beat_at = time.monotonic()
+        self._over = threading.Event()
+        self._lag = 0
+
+    async def on_start(self) -> None:
+        """Start looking."""
+        self._beat_at = time.monotonic()
+        threading.Thread(target=self._look, name="watchdog", daemon=True).start()
+
+    async def on_stop(self) -> None:
+        """Stop looking: a stop may take as long as it takes."""
+        self._over.set()
+
+    @mode.Service.task  # type: ignore[untyped-decorator]  # mode ships no types
+    async def _beat(self) -> None:
+        """Show that the loop turns."""
+        while not self.should_stop:
+            self._beat_at = time.monotonic()
+            self._lag = lag_of(self._app)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _look(self) -> None:
+        """Compare, twice a second, what should have moved with the clock."""
+        while not self._over.wait(LOOK_SECONDS):
+            now = time.monotonic()
+            if now - self._beat_at > BLOCKED_LOOP_SECONDS:
+                self._end(f"the event loop was blocked for {BLOCKED_LOOP_SECONDS:.0f} s")
+            busy = self._inbox.waiting() > 0 or not self._inbox.is_idle or self._lag > 0
+            if busy and now - self._inbox.progressed_at > STANDSTILL_SECONDS:
+                self._end(f"{self._lag} events to do and no progress for {STANDSTILL_SECONDS:.0f} s")
+            if not busy:
+                self._inbox.touch()
+
+    def _end(self, why: str) -> None:
+        """Say where every thread stands, and go."""
+        logger.critical("%s; the process ends to be started anew", why)
+        faulthandler.dump_traceback(file=sys.stderr, all_threads=True)
+        logging.shutdown()
+        os._exit(EXIT_STUCK)
+
+
+def lag_of(app: App) -> int:
+    """Return how many events of the assigned partitions are not yet committed, as far as Faust knows."""
+    monitor = app.monitor
+    assigned = app.consumer.assignment() if app.consumer is not None else ()
+    total = 0
+    for tp in assigned:
+        end, done = monitor.tp_end_offsets.get(tp), monitor.tp_committed_offsets.get(tp)
+        if end is not None and done is not None:
+            total += max(0, end - done)
+    return total

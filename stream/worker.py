@@ -1,0 +1,130 @@
+"""A worker as a process: its stable name, what runs beside the inbox, and how it starts and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import socket
+import tempfile
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import faust
+import mode
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from alerts.config import DatabaseConfig
+from alerts.policy import PolicyKeeper
+from alerts.store.database import open_engine, reading
+from stream.app import App, make_app
+from stream.health import HealthPort
+from stream.inbox import Inbox
+from stream.metrics import POLICY_VERSION, WAITING
+from stream.settings import Settings
+from stream.watchdog import Watchdog
+
+logger = logging.getLogger(__name__)
+
+Kind = Literal["chat", "audio"]
+POLICY_POLL_SECONDS = 1.0
+READY_SECONDS = 2.0
+"""How long the database may take to answer before the worker is not ready."""
+
+
+def database_config(settings: Settings) -> DatabaseConfig:
+    """Return what the store is told of the settings."""
+    return DatabaseConfig(settings.database, settings.database_password.get_secret_value())
+
+
+class WorkerName:
+    """Holds a worker's stable name; without one in the settings it is `<host>-<n>`, n the first free slot.
+
+    The slot is a file lock, so that two workers on one host never take each other's name, and the one that
+    is started after a crash finds its slot free again.
+    """
+
+    def __init__(self, settings: Settings, kind: Kind) -> None:
+        self._lock: IO[bytes] | None = None
+        self.name = settings.worker_id or self._first_free(f"{settings.topic_prefix}{kind}")
+
+    def _first_free(self, kind: str) -> str:
+        for slot in range(1000):
+            lock = (Path(tempfile.gettempdir()) / f"tonewatch-{kind}-{slot}.lock").open("ab")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                lock.close()
+                continue
+            self._lock = lock  # held until the process ends, however it ends
+            return f"{socket.gethostname()}-{slot}"
+        raise RuntimeError("1000 workers on this host already; set TONEWATCH_WORKER_ID")
+
+
+class Background(mode.Service):  # type: ignore[misc]  # mode ships no types
+    """Follows the policy in the database; a worker without one waits."""
+
+    def __init__(self, policies: PolicyKeeper, inbox: Inbox, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._policies = policies
+        self._inbox = inbox
+
+    @mode.Service.task  # type: ignore[untyped-decorator]  # mode ships no types
+    async def _follow(self) -> None:
+        """Take over a new version within a second or so; while the database is away the old one stays."""
+        failed = False
+        while not self.should_stop:
+            try:
+                if await self._policies.refresh():
+                    POLICY_VERSION.set(self._policies.policy.version)
+                    logger.info("policy %d is in force", self._policies.policy.version)
+                failed = False
+            except Exception as error:
+                if not failed:
+                    logger.warning("the policy cannot be read, going on trying: %s", error)
+                failed = True
+            WAITING.set(self._inbox.waiting())
+            await asyncio.sleep(POLICY_POLL_SECONDS)
+
+
+def run_worker(kind: Kind, settings: Settings) -> None:
+    """Run a worker until it is told to stop; SystemExit carries how it ended."""
+    name = WorkerName(settings, kind)
+    app = make_app(settings, kind, name.name, from_earliest=kind == "chat")
+    engine = open_engine(database_config(settings))
+    policies = PolicyKeeper(engine)
+    # Imported here: the chat worker does without numpy and the audio detectors.
+    if kind == "chat":
+        from stream.chat import ChatWorker
+
+        inbox = ChatWorker(app, engine, policies).inbox
+    else:
+        from stream.audio import AudioWorker
+
+        inbox = AudioWorker(app, engine, policies).inbox
+
+    async def not_ready() -> str | None:
+        return await _why_not_ready(app, engine, policies)
+
+    for service in (
+        Background(policies, inbox),
+        Watchdog(app, inbox),
+        HealthPort(settings.health_host, settings.health_port, not_ready),
+    ):
+        app.add_runtime_dependency(service)
+    logger.info("worker %s of kind %s", name.name, kind)
+    faust.Worker(app, loglevel="warn", redirect_stdouts=False, quiet=True).execute_from_commandline()
+
+
+async def _why_not_ready(app: App, engine: AsyncEngine, policies: PolicyKeeper) -> str | None:
+    """Return what keeps the worker from working, None if nothing does."""
+    if app.consumer is None or not app.consumer.assignment():
+        return "no partitions are assigned yet"
+    try:
+        policies.policy  # noqa: B018  (raises LookupError while there is none)
+        async with asyncio.timeout(READY_SECONDS), reading(engine) as connection:
+            await connection.execute(text("SELECT 1"))
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return None
