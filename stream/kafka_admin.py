@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import for_code
+from aiokafka.errors import KafkaTimeoutError, TopicAlreadyExistsError, for_code
 
 from stream.kafka_client import admin_client
 from stream.settings import Settings
@@ -17,6 +18,8 @@ from stream.topics import Topic, topics
 if TYPE_CHECKING:
     from aiokafka.admin import AIOKafkaAdminClient
 
+SHOWN_SECONDS = 15.0
+LOOK_SECONDS = 0.1
 SET_ON_THE_TOPIC = 1
 """DescribeConfigs' source of a value that stands on the topic itself; the others are the cluster's defaults."""
 
@@ -55,6 +58,7 @@ async def plan(settings: Settings) -> list[Difference]:
 async def apply(settings: Settings) -> list[Difference]:
     """Make missing topics, set configs that differ; the differences there were, `done` where they are no more.
 
+    Returns when Kafka shows the changes, so that a worker started next finds them. May run twice at the same time.
     Raises aiokafka's KafkaError with the topic's name where Kafka refuses a change.
     """
     client = admin_client(settings)
@@ -65,9 +69,22 @@ async def apply(settings: Settings) -> list[Difference]:
         changing = [difference for difference in found if not difference.by_hand]
         await _create(client, [ours[each.topic] for each in changing if each.what == "topic"])
         await _set_configs(client, [each for each in changing if each.what == "config"])
+        if changing:
+            await _until_shown(client, settings)
         return [each if each.by_hand else replace(each, done=True) for each in found]
     finally:
         await client.close()
+
+
+async def _until_shown(client: AIOKafkaAdminClient, settings: Settings) -> None:
+    """Wait for the broker we ask: it learns of a change a moment after the controller has accepted it."""
+    for _ in range(int(SHOWN_SECONDS / LOOK_SECONDS)):
+        left = [each for each in await _differences(client, settings) if not each.by_hand]
+        if not left:
+            return
+        await asyncio.sleep(LOOK_SECONDS)
+    names = ", ".join(f"{each.topic} {each.name}" for each in left)
+    raise KafkaTimeoutError(f"Kafka accepted the changes but does not show them after {SHOWN_SECONDS:g} s: {names}")
 
 
 async def partition_counts(client: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, int]:
@@ -179,7 +196,9 @@ async def _create(client: AIOKafkaAdminClient, missing: list[Topic]) -> None:
         ]
     )
     for name, code, *message in response.topic_errors:
-        _raise_for(code, name, message[0] if message else None)
+        # Somebody was quicker: two `topics apply` at once, or a broker that does not show yet what we made before.
+        if code != TopicAlreadyExistsError.errno:
+            _raise_for(code, name, message[0] if message else None)
 
 
 async def _set_configs(client: AIOKafkaAdminClient, changes: list[Difference]) -> None:
