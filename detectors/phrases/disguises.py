@@ -1,0 +1,137 @@
+"""The spellings that patterns alone cannot list: repeated letters, leet, gaps and open word ends."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+
+from detectors.phrases.fold import Mapped, View, is_unspaced
+from detectors.phrases.patterns import Pattern, collapse
+from detectors.phrases.validation import Candidate
+
+GAP_CODE_POINTS = 8
+"""Most characters that a `*` between two parts of a phrase stands for, where the entry gives no `gap`."""
+
+Find = Callable[[str], list[tuple[Pattern, int, int]]]
+
+_LEET = dict(zip("0123456789@$!|+(€£¢¥", "oizeasgtbgasiitcelcy", strict=True))
+_SIGNS = re.escape("0123456789@$!|+(€£¢¥")
+# A sign between letters, before two letters or, unless it may be punctuation, after two. No open repetition: linear.
+_MAY_BE_LEET = re.compile(
+    f"[A-Za-z][{_SIGNS}]{{1,3}}[A-Za-z]|[{_SIGNS}][A-Za-z][A-Za-z{_SIGNS}]|[A-Za-z]{{2}}[0-9@$|+(€]"
+)
+
+
+def may_be_leet(text: str) -> bool:
+    """Whether some word of the text has signs or digits among its letters."""
+    return _MAY_BE_LEET.search(text) is not None
+
+
+def leet(mapped: Mapped, find: Find) -> Iterator[Candidate]:
+    """Places where a phrase stands with signs or digits for some of its letters.
+
+    At least two letters must be real and more of them than signs: `A55`, `8008` and coupon codes stay what they are.
+    """
+    letters: list[str] = []
+    at: list[int] = []
+    replaced: list[bool] = []
+    for index, character in enumerate(mapped.characters):
+        if (source := mapped.origin[index]) < 0:
+            continue
+        if character == " ":
+            character = unicodedata.normalize("NFKC", mapped.source[source])
+        sign = character in _LEET
+        letter = _LEET[character] if sign else character
+        if len(letter) != 1 or not letter.isalpha() or is_unspaced(letter):
+            letter = " "
+        if letter != " " or (letters and letters[-1] != " "):
+            letters.append("i" if letter == "l" else letter)
+            at.append(index)
+            replaced.append(sign)
+    view = View("".join(letters), at)
+    for pattern, start, end in find(view.text):
+        signs = real = 0
+        for place, wanted in zip(range(start, end), pattern.string, strict=True):
+            if wanted == " ":
+                continue
+            if replaced[place]:
+                signs += 1
+            elif mapped.characters[at[place]] == wanted:
+                real += 1
+            else:
+                break
+        else:
+            before = view.at[start] - 1
+            after = view.at[end - 1] + 1
+            stands_free = not any(
+                0 <= outer < len(mapped.characters)
+                and mapped.characters[outer].isalnum()
+                and not is_unspaced(mapped.characters[outer])
+                for outer in (before, after)
+            )
+            if signs and real >= 2 and real > signs and stands_free:
+                yield Candidate(pattern, view, start, end, "leet")
+
+
+def repeated(view: View, find: Find) -> Iterator[Candidate]:
+    """Places where a phrase stands with letters written more often than it has them.
+
+    A Latin letter counts as repeated from three on, so that "good" is not "god"; digits never do.
+    """
+    text, begins = collapse(view.text)
+    for pattern, start, end in find(text):
+        wanted, wanted_begins = collapse(pattern.string)
+        longer = False
+        for offset in range(len(wanted)):
+            place = start + offset
+            length = begins[place + 1] - begins[place]
+            needed = wanted_begins[offset + 1] - wanted_begins[offset]
+            if length < needed or (length > needed and wanted[offset].isdecimal()):
+                break
+            if length > needed and (length >= 3 or is_unspaced(wanted[offset])):
+                longer = True
+        else:
+            if longer:
+                bounds = to_word_ends(view.text, pattern, begins[start], begins[end])
+                yield Candidate(pattern, view, *bounds, "repeated")
+
+
+def with_gaps(view: View, pieces: Sequence[tuple[Pattern, int, int]], gap: int) -> Iterator[Candidate]:
+    """Places where the parts of a phrase follow each other with at most `gap` characters between two of them."""
+    by_part: dict[tuple[str, int], list[tuple[int, int]]] = {}
+    for pattern, start, end in pieces:
+        by_part.setdefault((pattern.written, pattern.part), []).append((start, end))
+    followers: dict[int, list[tuple[int, int]]] = {}
+    for (_, part), spans in by_part.items():
+        followers.setdefault(part, []).extend(spans)
+    for spans in followers.values():
+        spans.sort()
+    for pattern, start, end in pieces:
+        if pattern.part:
+            continue
+        reached = end
+        for part in range(1, pattern.last_part + 1):
+            spans = followers.get(part, [])
+            place = bisect_left(spans, (reached, 0))
+            if place == len(spans) or spans[place][0] - reached > gap:
+                break
+            reached = spans[place][1]
+        else:
+            yield Candidate(pattern, view, start, reached, "apart")
+
+
+def to_word_ends(text: str, pattern: Pattern, start: int, end: int) -> tuple[int, int]:
+    """The place of a pattern with an open end (`scam*`), widened to the whole word."""
+    if pattern.string and not is_unspaced(pattern.string[0]) and not pattern.padded_start:
+        start = text.rfind(" ", 0, start) + 1 if " " in text else start
+    if pattern.string and not is_unspaced(pattern.string[-1]) and not pattern.padded_end:
+        close = text.find(" ", end)
+        end = close if close >= 0 else end
+    return start, end
+
+
+def is_covered(start: int, end: int, spans: Sequence[tuple[int, int]]) -> bool:
+    """Whether [start, end) lies inside one of the spans."""
+    return any(first <= start and end <= last for first, last in spans)

@@ -1,0 +1,72 @@
+"""What the phrase engine remembers of one speaker in one conversation, to find a phrase split over messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from detectors.phrases.fold import MESSAGE_END, is_unspaced
+
+TAIL_CODE_POINTS = 64
+"""Folded characters that are kept; a phrase is at most as long (`lexicon.MAX_PHRASE_CODE_POINTS`)."""
+
+
+def _last(text: str, code_points: int) -> str:
+    """The end of a folded text, without the rest of a word that was cut: "ss" of "glass" must not look like a word."""
+    if code_points <= 0:
+        return ""
+    cut = len(text) - code_points
+    if cut <= 0:
+        return text
+    while cut < len(text) and not text[cut].isspace() and not text[cut - 1].isspace() and not is_unspaced(text[cut]):
+        cut += 1
+    return text[cut:].lstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerMemory:
+    """The end of what one speaker said and the customer saw; JSON-able, at most some hundred bytes."""
+
+    tail: str = ""
+    """Last folded characters of the delivered messages, oldest first, with a line break between two messages."""
+    reported: tuple[tuple[str, int], ...] = ()
+    """(phrase id, end in `tail`) of hits already reported, which a repeated last letter must not report again."""
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict of str, list and int that `from_json` takes back."""
+        return {"tail": self.tail, "reported": [[phrase_id, end] for phrase_id, end in self.reported]}
+
+    @staticmethod
+    def from_json(value: Any) -> SpeakerMemory:
+        """The memory of a stored value; None and {} give an empty one. Raises ValueError for another shape."""
+        if not value:
+            return EMPTY
+        try:
+            tail, reported = value["tail"], value.get("reported", [])
+            if not isinstance(tail, str):
+                raise TypeError
+            return SpeakerMemory(tail, tuple((str(phrase_id), int(end)) for phrase_id, end in reported))
+        except (TypeError, KeyError, AttributeError, ValueError):
+            raise ValueError(
+                f'{value!r} is no memory of a speaker; write {{"tail": "...", "reported": [["phrase id", 3]]}}'
+            ) from None
+
+    def after(self, words: str, hits: tuple[tuple[str, int], ...] = ()) -> SpeakerMemory:
+        """The memory once a message is delivered.
+
+        `words` is the message folded, its blanks squeezed and stripped; `hits` are (phrase id, end in `words`).
+        """
+        if not words:
+            return self
+        kept = _last(words, TAIL_CODE_POINTS)
+        ends = tuple((phrase_id, end - len(words) + len(kept)) for phrase_id, end in hits)
+        before = _last(self.tail, TAIL_CODE_POINTS - len(kept) - 1).strip()
+        joined = f"{before}{MESSAGE_END}{kept}" if before else kept
+        moved = len(joined) - len(kept)
+        earlier = ((phrase_id, end - len(self.tail) + len(before)) for phrase_id, end in self.reported if before)
+        reported = (*(item for item in earlier if item[1] > 0), *((name, end + moved) for name, end in ends if end > 0))
+        return SpeakerMemory(joined, tuple(sorted(set(reported), key=lambda item: item[1])))
+
+
+EMPTY = SpeakerMemory()
+"""A speaker who has not said anything yet."""

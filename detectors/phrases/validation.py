@@ -1,0 +1,175 @@
+"""Decides whether something that looks like a phrase is one, in the message it was found in."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from detectors.phrases.boundaries import Edges, Segment
+from detectors.phrases.fold import Mapped, View, fold, is_mark, is_unspaced, run_on_view, words_view
+from detectors.phrases.lexicon import Phrase
+from detectors.phrases.memory import SpeakerMemory
+from detectors.phrases.patterns import Pattern, is_run_on
+from detectors.values import Hit
+
+_CLAUSE_ENDS = frozenset("。！？；，、,;!?\n…")
+NEGATION_CODE_POINTS = 10
+"""How far before a phrase, in the same clause, a word of its `negation` may stand: 没有任何投资是|包赚不赔的."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A place of a view where a pattern stands, the blanks of its padding not counted."""
+
+    pattern: Pattern
+    view: View
+    start: int
+    end: int
+    how: str
+    """plain, apart, repeated or leet."""
+
+
+def _is_foreign(character: str) -> bool:
+    """Whether a letter is of another alphabet than the Latin one and only looks like it."""
+    first = unicodedata.normalize("NFKC", character)[0]
+    return first.isalpha() and "LATIN" not in unicodedata.name(first, "LATIN")
+
+
+class Validator:
+    """Judges the candidates of one message."""
+
+    def __init__(
+        self, phrases: Sequence[Phrase], mapped: Mapped, segment: Segment | None, memory: SpeakerMemory
+    ) -> None:
+        self._phrases = phrases
+        self._mapped = mapped
+        self._memory = memory
+        self._edges = Edges(self._with_words_kept(), segment)
+
+    def _with_words_kept(self) -> str:
+        """The folded characters, with 大陆 instead of 大6, which no dictionary has."""
+        mapped = self._mapped
+        characters = list(mapped.characters)
+        for index, character in enumerate(characters):
+            if character.isdecimal() and mapped.origin[index] >= 0:
+                source = mapped.source[mapped.origin[index]]
+                characters[index] = source if is_unspaced(source) else character
+        return "".join(characters)
+
+    def hit(self, candidate: Candidate) -> Hit | None:
+        """The hit, or None where the place only looks like the phrase or lies wholly in earlier messages."""
+        phrase = self._phrases[candidate.pattern.phrase]
+        at, origin = candidate.view.at, self._mapped.origin
+        first, last = at[candidate.start], at[candidate.end - 1]
+        if origin[last] < 0:
+            return None
+        across = origin[first] < 0
+        inside = next(place for place in range(candidate.start, candidate.end) if origin[at[place]] >= 0)
+        span = origin[at[inside]], self._with_marks(origin[last] + 1)
+        how = self._how(candidate, span)
+        if phrase.match == "exact" and how != "exact" or phrase.match == "fold" and how not in ("exact", "folded"):
+            return None
+        if across:
+            if phrase.match != "evasive" or not self._may_join(candidate, phrase, first):
+                return None
+            how = "across"
+        run_on = is_run_on(candidate.pattern.string)
+        if run_on:
+            if not self._edges_hold(first, last) or not self._words_hold(phrase, first, last + 1, how):
+                return None
+            if how == "repeated" and self._is_doubled_word(first, last + 1):
+                return None
+        elif self._is_foreign_word(candidate) and not any(map(_is_foreign, candidate.pattern.written)):
+            return None
+        if phrase.negation and not across and self._is_negated(phrase, span[0]):
+            return None
+        return Hit(phrase.id, phrase.phrase, phrase.category, phrase.severity, phrase.action, span, how)
+
+    def _with_marks(self, end: int) -> int:
+        """The end of a span with the accents and keycaps on its last letter, not with what is invisible after it."""
+        source = self._mapped.source
+        place = end
+        while place < len(source) and fold(source[place]) == "":
+            place += 1
+            if is_mark(source[place - 1]):
+                end = place
+        return end
+
+    def _how(self, candidate: Candidate, span: tuple[int, int]) -> str:
+        if candidate.how != "plain":
+            return "separated" if candidate.how == "apart" else candidate.how
+        written = self._mapped.source[slice(*span)]
+        if written == candidate.pattern.written:
+            return "exact"
+        plain = " ".join(fold(written).split())
+        as_written = " ".join(fold(candidate.pattern.written).replace("*", " ").split())
+        return "folded" if plain in (candidate.pattern.string, as_written) else "separated"
+
+    def _may_join(self, candidate: Candidate, phrase: Phrase, first: int) -> bool:
+        """Whether pieces of two messages belong together and were not reported before."""
+        mapped = self._mapped
+        if any(name == phrase.id and end > first for name, end in self._memory.reported):
+            return False
+        if is_run_on(candidate.pattern.string):
+            return True
+        # "the shop is shut" + "up to you": words of two full sentences are no phrase, a lone word is.
+        begin = mapped.tail.rfind("\n", 0, first) + 1
+        if mapped.characters[begin:first].strip() == "":
+            return True
+        after = mapped.characters[candidate.view.at[candidate.end - 1] + 1 :]
+        return after.strip() == ""
+
+    def _edges_hold(self, first: int, last: int) -> bool:
+        """No number is cut out of a longer number, no Latin word out of a longer word."""
+        characters = self._mapped.characters
+        for inner, outer in ((first, first - 1), (last, last + 1)):
+            if 0 <= outer < len(characters):
+                a, b = characters[inner], characters[outer]
+                if a.isdecimal() and b.isdecimal():
+                    return False
+                if a.isalpha() and b.isalpha() and not is_unspaced(a) and not is_unspaced(b):
+                    return False
+        return True
+
+    def _words_hold(self, phrase: Phrase, start: int, end: int, how: str) -> bool:
+        """Whether a Chinese phrase begins and ends where words do, where it has to."""
+        origin = self._mapped.origin
+        joins_clauses = how == "across" or (
+            how == "separated" and not _CLAUSE_ENDS.isdisjoint(self._mapped.source[origin[start] : origin[end - 1]])
+        )
+        return (phrase.boundary == "none" and not joins_clauses) or self._edges.fit(start, end)
+
+    def _is_doubled_word(self, start: int, end: int) -> bool:
+        """Whether the repeated letters are a word by themselves: 他妈妈 is not 他妈 written longer."""
+        text = self._mapped.characters
+        if any(text[place] == text[place + 1] == text[place + 2] for place in range(start, end - 2)):
+            return False  # nobody writes a word with three
+        pairs = (place for place in range(start, end - 1) if text[place] == text[place + 1])
+        return any(self._edges.is_word(place, place + 2) for place in pairs)
+
+    def _is_foreign_word(self, candidate: Candidate) -> bool:
+        """Whether a word of the hit is written wholly in another alphabet: Russian рот is not "pot"."""
+        mapped, view = self._mapped, candidate.view
+        letters: list[bool] = []
+        for place in range(candidate.start, candidate.end + 1):
+            if place == candidate.end or view.text[place] == " ":
+                if len(letters) > 1 and all(letters):
+                    return True
+                letters = []
+            elif (index := mapped.origin[view.at[place]]) >= 0:
+                letters.append(_is_foreign(mapped.source[index]))
+        return False
+
+    def _is_negated(self, phrase: Phrase, start: int) -> bool:
+        before = self._mapped.source[max(0, start - NEGATION_CODE_POINTS) : start]
+        for place in range(len(before) - 1, -1, -1):
+            if before[place] in _CLAUSE_ENDS:
+                before = before[place + 1 :]
+                break
+        folded = fold(before)
+        words, run_on = words_view(folded), run_on_view(folded)
+        return any(
+            run_on_view(fold(word)) in run_on if is_run_on(word) else words_view(fold(word)) in words
+            for word in phrase.negation
+        )
