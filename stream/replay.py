@@ -1,0 +1,255 @@
+"""Sends recordings and JSON Lines files into the topics, as if they happened now."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import orjson
+from aiokafka import AIOKafkaProducer
+from numpy.typing import NDArray
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from detectors.decode import RATE, to_pcm16
+from detectors.values import Side
+from stream.kafka_client import connection
+from stream.records import (
+    BadRecord,
+    Record,
+    audio_record,
+    call_event_record,
+    parse_call_event,
+    parse_chat,
+    parse_turn,
+)
+from stream.settings import Settings
+from stream.topics import topic_name
+
+RECORD_SAMPLES = RATE // 5
+"""200 ms, as `wire.md` advises."""
+SHORTEST_SAMPLES = RATE // 50
+"""20 ms, the shortest record there may be: a shorter rest goes out with the record before it."""
+SPEEDS = (1.0, 50.0)
+AUDIO_SUFFIXES = (".wav", ".flac")
+
+_PARSERS = {"chat.messages": parse_chat, "transcript.turns": parse_turn, "call.events": parse_call_event}
+
+Track = NDArray[np.int16]
+"""Shape (channels, n), 8 kHz."""
+Progressed = Callable[[str, float, float], None]
+"""Told (file, done, of): seconds of a recording, lines of a JSON Lines file."""
+
+
+class ReplayError(ValueError):
+    """What is wrong with a file or an option, and what to write instead."""
+
+
+async def replay(
+    settings: Settings,
+    files: Sequence[Path],
+    *,
+    sides: tuple[Side, ...] = ("agent", "customer"),
+    agent_id: str | None = None,
+    agent_name: str | None = None,
+    team: str | None = None,
+    language: str | None = None,
+    speed: float = 1.0,
+    conversation_id: str | None = None,
+    progress: Progressed | None = None,
+) -> list[str]:
+    """Publish one file after the other and return the conversation ids, one a recording, those of JSON Lines once each.
+
+    A recording is one call, sent at `speed` times real time; JSON Lines go out at once. Every file is read and checked
+    before the first record leaves. Raises ReplayError for a bad file or option, KafkaError where a record was refused.
+    """
+    if not SPEEDS[0] <= speed <= SPEEDS[1]:
+        raise ReplayError(f"the speed is {speed:g}; write {SPEEDS[0]:g} to {SPEEDS[1]:g} times real time")
+    recordings = [path for path in files if path.suffix.lower() in AUDIO_SUFFIXES]
+    if conversation_id is not None and len(recordings) != 1:
+        raise ReplayError(
+            f"a conversation id was given for {len(recordings)} recordings; give it with one, or leave it away"
+        )
+    if agent_name is not None and agent_id is None:
+        raise ReplayError(f"agent {agent_name} has a name and no id; give the id too")
+    started: dict[str, Any] = {"direction": "inbound", "offset_ms": 0, "team": team, "language": language}
+    if agent_id is not None:
+        started["agent"] = {"id": agent_id, "name": agent_name or agent_id}
+    contents = [await asyncio.to_thread(_read, path, sides) for path in files]
+    told: list[str] = []
+    # Ids end in the time, or the same file replayed twice would go on with a call that has ended.
+    run = f"{time.time_ns() // 1_000_000:x}"
+    async with AIOKafkaProducer(**connection(settings), linger_ms=5) as producer:
+        post = _Post(settings, producer)
+        for number, (path, content) in enumerate(zip(files, contents, strict=True), start=1):
+
+            def done(part: float, whole: float, name: str = path.name) -> None:
+                if progress is not None:
+                    progress(name, part, whole)
+
+            if isinstance(content, list):
+                told += await _send_lines(post, content, done)
+            else:
+                name = conversation_id or f"{path.stem}-{run}-{number}"
+                told.append(name)
+                await _send_call(post, name, content, sides, started, speed, done)
+    return list(dict.fromkeys(told))
+
+
+class _Post:
+    """Sends records; what the broker refused is raised at the next pause."""
+
+    def __init__(self, settings: Settings, producer: AIOKafkaProducer) -> None:
+        self._settings = settings
+        self._producer = producer
+        self._unanswered: list[asyncio.Future[Any]] = []
+
+    async def send(self, record: Record) -> None:
+        topic = topic_name(self._settings, record.topic)
+        sent = await self._producer.send(topic, record.value, key=record.key, headers=record.headers)
+        self._unanswered.append(sent)
+
+    async def answered(self) -> None:
+        waiting, self._unanswered = self._unanswered, []
+        await asyncio.gather(*waiting)
+
+
+async def _send_call(
+    post: _Post,
+    conversation_id: str,
+    track: Track,
+    sides: tuple[Side, ...],
+    started: Mapping[str, Any],
+    speed: float,
+    done: Callable[[float, float], None],
+) -> None:
+    seconds = track.shape[1] / RATE
+    await post.send(call_event_record(conversation_id, started, "call.started"))
+    await post.answered()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for seq, (first, end) in enumerate(pieces(track.shape[1])):
+        # A record leaves when its last sample has been spoken, as from a real line.
+        await asyncio.sleep(max(0.0, began + end / RATE / speed - loop.time()))
+        record = audio_record(
+            conversation_id,
+            track[:, first:end].T.astype("<i2").tobytes(),
+            content_type=f"audio/pcm;encoding=s16le;rate={RATE};channels={len(sides)}",
+            seq=seq,
+            offset_ms=round(first * 1000 / RATE),
+            sides=sides,
+        )
+        await post.send(record)
+        done(end / RATE, seconds)
+    await post.answered()
+    await post.send(call_event_record(conversation_id, {"offset_ms": round(seconds * 1000)}, "call.ended"))
+    await post.answered()
+
+
+async def _send_lines(post: _Post, records: list[Record], done: Callable[[float, float], None]) -> list[str]:
+    for number, record in enumerate(records, start=1):
+        await post.send(record)
+        if number % 100 == 0:
+            await post.answered()
+        done(number, len(records))
+    await post.answered()
+    return [record.key.decode() for record in records]
+
+
+def pieces(samples: int) -> Iterator[tuple[int, int]]:
+    """Cut a recording of that many samples into records: [first, end) of each, 200 ms, the last 20 to 220 ms."""
+    first = 0
+    while first < samples:
+        end = first + RECORD_SAMPLES
+        if samples - end < SHORTEST_SAMPLES:
+            end = samples
+        yield first, end
+        first = end
+
+
+def _read(path: Path, sides: tuple[Side, ...]) -> Track | list[Record]:
+    if not path.is_file():
+        raise ReplayError(f"{path} is not there; write the path of a WAV, FLAC or JSONL file")
+    suffix = path.suffix.lower()
+    if suffix in AUDIO_SUFFIXES:
+        return read_recording(path, sides)
+    if suffix == ".jsonl":
+        return read_lines(path)
+    raise ReplayError(f"{path} is none of {', '.join(AUDIO_SUFFIXES)}, .jsonl; convert it, for example with ffmpeg")
+
+
+def read_recording(path: Path, sides: tuple[Side, ...]) -> Track:
+    """Return a recording at 8 kHz, one channel a side. Raises ReplayError."""
+    known = get_args(Side)
+    if not sides or len(set(sides)) != len(sides) or any(side not in known for side in sides):
+        raise ReplayError(f"the sides are {','.join(sides) or 'empty'}; write one of {', '.join(known)} per channel")
+    try:
+        # Imported here: librosa is large, and only a recording needs it.
+        import librosa
+        import soundfile
+    except ImportError:
+        raise ReplayError("recordings are read by librosa; install it with: pip install 'tonewatch[offline]'") from None
+    try:
+        info = soundfile.info(str(path))
+    except soundfile.LibsndfileError as error:
+        raise ReplayError(f"{path} is not audio: {error.error_string} Write a WAV or FLAC file") from None
+    if info.channels != len(sides):
+        advice = "agent" if info.channels == 1 else "agent,customer"
+        raise ReplayError(
+            f"{path} has {info.channels} channel(s) and --sides names {len(sides)}; "
+            + (f"write for example --sides {advice}" if info.channels <= 2 else "mix it down to two channels first")
+        )
+    if info.frames < info.samplerate * SHORTEST_SAMPLES / RATE:
+        raise ReplayError(f"{path} is shorter than 20 ms; there is nothing to send")
+    samples, _ = librosa.load(path, sr=RATE, mono=False)
+    return to_pcm16(np.atleast_2d(samples))
+
+
+def read_lines(path: Path) -> list[Record]:
+    """Return the records of a JSON Lines file; a line is a chat message, or has a `topic` beside its fields.
+
+    Raises ReplayError naming file, line and what to write for the first bad line.
+    """
+    records = []
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        try:
+            data = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise ReplayError(f"{where}: not JSON: {error}; write one JSON object a line") from None
+        if not isinstance(data, dict):
+            raise ReplayError(f"{where}: a {type(data).__name__}; write one JSON object a line")
+        topic = data.pop("topic", "chat.messages")
+        if topic not in _PARSERS:
+            raise ReplayError(f"{where}: topic is {topic!r}; write one of {', '.join(_PARSERS)}")
+        value = orjson.dumps(data)
+        try:
+            _PARSERS[topic](value, [])
+        except BadRecord as error:
+            raise ReplayError(f"{where}: {error}; see `{topic}` in docs/asyncapi.yaml") from None
+        records.append(Record(topic, data["conversation_id"].encode(), value, [("content-type", b"application/json")]))
+    if not records:
+        raise ReplayError(f"{path} has no line; write one JSON object a line")
+    return records
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progressed]:
+    """Give a callback for `replay` that draws a bar a file in the terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    with Progress(*columns, TimeRemainingColumn()) as drawn:
+        tasks: dict[str, TaskID] = {}
+
+        def progressed(file: str, done: float, of: float) -> None:
+            # A second file of the same name takes its bar over.
+            if file not in tasks:
+                tasks[file] = drawn.add_task(file, total=of)
+            drawn.update(tasks[file], completed=done, total=of)
+
+        yield progressed
