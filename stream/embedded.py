@@ -178,12 +178,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         len(made),
     )
     ready = json.dumps({"kafka": cluster.bootstrap, "topics": len(made)})
-    print(ready, flush=True)
     if options.ready_file:
-        # Whole or not there: whoever waits for the file reads it at once.
+        # Whole or not there: whoever waits for the file reads it at once. Before the line, so that who has read the
+        # line finds the file.
         beside = options.ready_file.with_suffix(".part")
         beside.write_text(ready + "\n", encoding="utf-8")
         beside.replace(options.ready_file)
+    print(ready, flush=True)
     _serve(cluster, parent, sys.stdin.fileno() if options.control else None)
     return 0
 
