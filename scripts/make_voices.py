@@ -2,7 +2,7 @@
 
 A development tool, run once after voices.toml changed; nothing of it is installed with the product:
 
-    uv run --no-project --with espeakng-loader --with scipy python scripts/make_voices.py
+    uv run --with espeakng-loader python scripts/make_voices.py
 
 espeakng-loader carries libespeak-ng, which is under the GPL: it must not become a dependency of Tonewatch.
 """
@@ -19,13 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import espeakng_loader
+import espeakng_loader  # type: ignore[import-not-found]  # never installed with the project, see above
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter, resample_poly
+from scipy.signal import resample_poly
+
+from detectors.decode import RATE, encode_mulaw
+from detectors.volume import active_speech_level
 
 HERE = Path(__file__).resolve().parent
-RATE = 8000
 ACTIVE_LEVEL_DBOV = -26.0
 """ITU-T P.56 active level of every clip: the nominal speech level of telephony, 26 dB below overload."""
 MOST_BYTES = 2_000_000
@@ -136,38 +138,6 @@ def trimmed(samples: Samples, rate: int) -> Samples:
     return samples[max(0, loud[0] - 2) * frame : (loud[-1] + 3) * frame]
 
 
-def active_level_dbov(samples: Samples, rate: int) -> float:
-    """Active speech level after ITU-T P.56 method B (30 ms envelope, 200 ms hangover, 15.9 dB margin)."""
-    smooth = np.exp(-1 / (0.03 * rate))
-    envelope = np.abs(samples)
-    for _ in range(2):
-        envelope = lfilter([1 - smooth], [1, -smooth], envelope)
-    energy = float((samples**2).sum())
-    hangover = round(0.2 * rate)
-    above: list[tuple[float, float]] = []
-    for bits in range(1, 16):
-        threshold = 2.0**-bits
-        active = np.convolve(envelope >= threshold, np.ones(hangover))[: len(samples)] > 0.5
-        if active.any():
-            level = 10 * np.log10(energy / active.sum())
-            above.append((level, level - 20 * np.log10(threshold)))
-    for (level_1, margin_1), (level_2, margin_2) in zip(above, above[1:], strict=False):
-        if margin_1 < 15.9 <= margin_2:
-            share = (15.9 - margin_1) / (margin_2 - margin_1)
-            return level_1 + share * (level_2 - level_1)
-    raise SystemExit("a clip has no active speech")
-
-
-def mulaw(samples: Samples) -> bytes:
-    """G.711 µ-law of samples with full scale 1.0."""
-    linear = np.clip(np.rint(samples * 32768), -32635, 32635).astype(np.int32)
-    biased = np.abs(linear) + 132
-    exponent = np.floor(np.log2(biased)).astype(np.int32) - 7
-    mantissa = (biased >> (exponent + 3)) & 0x0F
-    sign = np.where(linear < 0, 0x80, 0)
-    return bytes((~(sign | (exponent << 4) | mantissa) & 0xFF).astype(np.uint8))
-
-
 def wav(payload: bytes) -> bytes:
     """A WAV file of format 7 (µ-law), mono, 8 kHz."""
     payload += b"\xff" * (len(payload) % 2)  # RIFF pads to even; 0xFF is µ-law silence
@@ -191,7 +161,7 @@ def spoken(espeak: Espeak, order: Order) -> Samples:
             break
         rate = float(np.clip(rate * seconds / wanted_seconds, 80, 450))
     ratio = np.gcd(RATE, espeak.rate)
-    return resample_poly(samples, RATE // ratio, espeak.rate // ratio)
+    return np.asarray(resample_poly(samples, RATE // ratio, espeak.rate // ratio), np.float64)
 
 
 def main() -> None:
@@ -208,9 +178,9 @@ def main() -> None:
         language = order.speaker["language"]
         espeak.voice(order.speaker["voice"])
         samples = spoken(espeak, order)
-        samples *= 10 ** ((ACTIVE_LEVEL_DBOV - active_level_dbov(samples, RATE)) / 20)
+        samples *= 10 ** ((ACTIVE_LEVEL_DBOV - active_speech_level(samples, RATE)[0]) / 20)
         name = f"{order.speaker['id']}_{order.sentence}_{order.manner}.wav"
-        (out / name).write_bytes(wav(mulaw(samples)))
+        (out / name).write_bytes(wav(encode_mulaw(samples)))
         units = units_of(order.text, language)
         seconds = round(len(samples) / RATE, 3)
         clips.append(
