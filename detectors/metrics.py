@@ -22,6 +22,11 @@ class Metric:
     from_: Literal["audio", "words", "timing"] = "audio"
     """audio: judged by the audio worker; the others on the chat path."""
 
+    @property
+    def needs_speech(self) -> bool:
+        """Whether it moves only while its side speaks: a rule's `for_seconds` then counts seconds of speech."""
+        return self.from_ == "audio" and self.name.split(".")[0] in ("volume", "speech_rate", "intonation")
+
 
 CATALOGUE: tuple[Metric, ...] = (
     Metric("speech.active", "share", 0, 1, "说话占比", "speech share",
@@ -39,7 +44,7 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("speech_rate.spm", "syl/min", 0, 720, "语速", "speech rate",
            "the same per minute; for Mandarin 字/分"),
     Metric("speech_rate.from_words_spm", "words/min", 0, 1200, "文字语速", "rate from words",
-           "characters (Chinese) or words / sentence seconds of transcript turns"),
+           "characters (Chinese) or words / sentence seconds of transcript turns", "words"),
     Metric("intonation.f0_hz", "Hz", 70, 480, "基频", "pitch",
            "median F0 of 5 s, autocorrelation after Boersma 1993"),
     Metric("intonation.f0_shift_semitones", "st", -36, 36, "语调偏移", "pitch over own baseline",
@@ -52,6 +57,8 @@ CATALOGUE: tuple[Metric, ...] = (
            "both speak for at least 0.5 s, sum over 60 s"),
     Metric("turns.interruptions", "count", 0, 120, "打断次数", "interruptions",
            "onsets at least 1.0 s into the other's talk with at least 0.5 s overlap, in 60 s"),
+    Metric("turns.turn_seconds", "s", 0, 3600, "句长", "turn length",
+           "end minus start of a transcript turn", "words"),
     Metric("turns.talk_share", "share", 0, 1, "说话比例", "talk share",
            "own speech / all speech of the call"),
     Metric("signal.lost_seconds", "s", 0, 10, "丢失音频", "audio lost",
