@@ -40,7 +40,7 @@ Samples = NDArray[np.float64]
 # From espeak-ng's speak_lib.h.
 AUDIO_OUTPUT_SYNCHRONOUS = 2
 CHARS_UTF8 = 1
-PARAMETER_RATE, PARAMETER_VOLUME, PARAMETER_PITCH = 1, 2, 3
+PARAMETER_RATE, PARAMETER_PITCH, PARAMETER_RANGE = 1, 3, 4
 PHONEME_SEPARATOR = ord("_") << 8
 VOWELS = "aeiouAEIOU03@V"
 """First letters of espeak's mnemonics of vowels; one such phoneme is one syllable."""
@@ -73,10 +73,11 @@ class Espeak:
         if self.lib.espeak_SetVoiceByName(name.encode()) != 0:
             raise SystemExit(f"espeak-ng has no voice {name!r}")
 
-    def speak(self, text: str, rate: float, pitch: float) -> Samples:
-        """One sentence, full scale 1.0, at `self.rate`; rate in espeak's words a minute, pitch 0-100."""
+    def speak(self, text: str, rate: float, pitch: float, range_: float) -> Samples:
+        """One sentence, full scale 1.0, at `self.rate`; rate in espeak's words a minute, pitch and its range 0-100."""
         self.lib.espeak_SetParameter(PARAMETER_RATE, round(rate), 0)
         self.lib.espeak_SetParameter(PARAMETER_PITCH, round(pitch), 0)
+        self.lib.espeak_SetParameter(PARAMETER_RANGE, round(range_), 0)
         self._heard.clear()
         data = text.encode()
         self.lib.espeak_Synth(data, len(data) + 1, 0, 0, 0, CHARS_UTF8, None, None)
@@ -155,7 +156,7 @@ def spoken(espeak: Espeak, order: Order) -> Samples:
     rate = 175.0
     pitch = order.speaker["pitch"] + PITCH_STEPS_PER_SEMITONE * order.semitones
     for _ in range(6):
-        samples = trimmed(espeak.speak(order.text, rate, pitch), espeak.rate)
+        samples = trimmed(espeak.speak(order.text, rate, pitch, order.speaker["range"]), espeak.rate)
         seconds = len(samples) / espeak.rate
         if abs(seconds / wanted_seconds - 1) < 0.02:
             break
