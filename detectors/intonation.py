@@ -1,0 +1,120 @@
+"""How high a side speaks and how much its pitch moves: plain acoustics against the speaker's own usual pitch."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.baselines import BASELINE, follow, value
+from detectors.columns import HOPS_PER_STEP, SETTLE_STEPS, Settled, delay
+from detectors.values import BoolArray, FloatArray, IntArray
+
+MEDIAN_HOPS = 5
+LOOKS_BACK_HOPS = 4
+"""The median of 5 stands for the sound 2 hops earlier, its frame for 1.5 hops before that."""
+RING_HOPS = 1024
+WINDOW_SECONDS = 25
+
+STATE = np.dtype(
+    [
+        ("raw", "f4", (MEDIAN_HOPS - 1,)),
+        ("waiting", "f4", (SETTLE_STEPS * HOPS_PER_STEP - LOOKS_BACK_HOPS,)),
+        ("ring", "f4", (RING_HOPS,)),
+        ("written", "i8"),
+        ("hops", "i4", (WINDOW_SECONDS,)),
+        ("baseline", BASELINE),  # slow: value in semitones over 100 Hz
+    ]
+)
+"""Pitch not yet settled, the last 10 s of voiced speech in semitones over 100 Hz, and voiced hops of the last 25 s."""
+
+METRICS = ("intonation.f0_hz", "intonation.f0_shift_semitones", "intonation.spread_semitones")
+BASELINE_METRIC = "intonation.f0_hz"
+
+LEAST_VOICING = 0.5
+F0_SECONDS = 5
+LEAST_F0_HOPS = 50
+SPREAD_HOPS = 1000
+LEAST_SPREAD_HOPS = 300
+BASELINE_AFTER_SECONDS = 10.0
+BASELINE_STEP_SEMITONES = 2.0
+HOP_SECONDS = 0.01
+_SIGMA_OF_MAD = 1.4826
+
+
+def hz(semitones: FloatArray) -> FloatArray:
+    """Frequency of `semitones` over 100 Hz."""
+    return np.asarray(100.0 * 2.0 ** (np.asarray(semitones) / 12))
+
+
+def semitones(f0_hz: FloatArray) -> FloatArray:
+    """Semitones of `f0_hz` over 100 Hz."""
+    return np.asarray(12 * np.log2(np.asarray(f0_hz) / 100.0))
+
+
+def contour(state: NDArray[np.void], f0_hz: FloatArray, voicing: FloatArray, counts: IntArray) -> FloatArray:
+    """(rows, hops): pitch in Hz, the median of the voiced among 5 hops, 0 where their middle one is not voiced."""
+    voiced = np.where(voicing > LEAST_VOICING, f0_hz, np.float32(0))
+    both = np.concatenate([state["raw"], voiced], axis=1)
+    delay(state["raw"], voiced, counts)
+    five = np.sort(np.lib.stride_tricks.sliding_window_view(both, MEDIAN_HOPS, axis=1), axis=2)
+    unvoiced = (five == 0).sum(axis=2, keepdims=True)
+    median = np.take_along_axis(five, np.minimum((MEDIAN_HOPS + unvoiced) // 2, MEDIAN_HOPS - 1), axis=2)[..., 0]
+    middle = both[:, MEDIAN_HOPS // 2 : MEDIAN_HOPS // 2 + voiced.shape[1]]
+    return np.where(middle > 0, median, np.float32(0))
+
+
+def accumulate(state: NDArray[np.void], pitch_hz: FloatArray, block: Settled) -> None:
+    """Keep the pitch of the block's speech; `pitch_hz` (rows, hops) is the contour of what comes in now."""
+    settled = delay(state["waiting"], pitch_hz, block.counts * HOPS_PER_STEP)
+    use = np.repeat(block.speech, HOPS_PER_STEP, axis=1) & (settled > 0)
+    row, hop = np.nonzero(use)
+    order = np.cumsum(use, axis=1)[row, hop] - 1
+    written = state["written"]
+    state["ring"][row, (written[row] + order) % RING_HOPS] = semitones(settled[row, hop])
+    fresh = use.sum(axis=1)
+    state["written"] = written + fresh
+    state["hops"][:, 0] += fresh
+
+
+def close_second(state: NDArray[np.void], slow: BoolArray, stand_still: BoolArray) -> dict[str, FloatArray]:
+    """Pitch of 5 s and spread of 10 voiced seconds (within 25 s), one per row; NaN where too little is voiced."""
+    hops = state["hops"]
+    last = _median_and_spread(state, np.minimum(hops[:, 0], RING_HOPS))[0]
+    five_count = hops[:, :F0_SECONDS].sum(axis=1)
+    five = np.where(five_count >= LEAST_F0_HOPS, _median_and_spread(state, five_count)[0], np.nan)
+    ten_count = np.minimum(hops.sum(axis=1), SPREAD_HOPS)
+    spread = np.where(ten_count >= LEAST_SPREAD_HOPS, _median_and_spread(state, ten_count)[1], np.nan)
+
+    seen = np.where(slow & ~stand_still, last, np.nan)
+    follow(state["baseline"], seen, hops[:, 0] * HOP_SECONDS, BASELINE_STEP_SEMITONES)
+    shift = five - value(state["baseline"], BASELINE_AFTER_SECONDS)
+    hops[:, 1:] = hops[:, :-1].copy()
+    hops[:, 0] = 0
+    return {
+        "intonation.f0_hz": hz(five),
+        "intonation.f0_shift_semitones": shift,
+        "intonation.spread_semitones": spread,
+    }
+
+
+def _median_and_spread(state: NDArray[np.void], counts: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Median and 1.4826 * MAD of each row's newest `counts[r]` voiced hops, NaN where there are none."""
+    median, spread = np.full(len(counts), np.nan), np.full(len(counts), np.nan)
+    some = np.flatnonzero(counts)
+    if not len(some):
+        return median, spread
+    n = counts[some]
+    back = np.arange(1, int(n.max()) + 1)
+    newest = state["ring"][some[:, None], (state["written"][some][:, None] - back) % RING_HOPS]
+    newest[back > n[:, None]] = np.inf
+    median[some] = _median_of_first(newest, n)
+    distance = np.abs(newest - median[some][:, None].astype(np.float32))
+    spread[some] = _SIGMA_OF_MAD * _median_of_first(distance, n)
+    return median, spread
+
+
+def _median_of_first(values: FloatArray, counts: IntArray) -> FloatArray:
+    """Median of each row of `values`, whose last entries past `counts` are infinite."""
+    ordered = np.sort(values, axis=1)
+    row = np.arange(len(counts))
+    return (ordered[row, (counts - 1) // 2].astype(np.float64) + ordered[row, counts // 2]) / 2

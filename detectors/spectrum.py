@@ -1,0 +1,88 @@
+"""One windowed FFT per 10 ms hop, from which syllables take their energies and pitch its period."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from detectors.columns import HOP_SAMPLES
+from detectors.decode import RATE
+from detectors.values import FloatArray, IntArray
+
+FRAME_SAMPLES = 320
+FFT_SAMPLES = 512
+TAIL_SAMPLES = FRAME_SAMPLES - HOP_SAMPLES
+
+STATE = np.dtype([("tail", "f4", (TAIL_SAMPLES,))])
+"""The samples before the next hop that its 40 ms frame reaches back to."""
+
+LOW_HZ = (250.0, 800.0)
+HIGH_HZ = (800.0, 2800.0)
+SHORTEST_LAG = 17
+LONGEST_LAG = 114
+"""480 to 70 Hz at 8 kHz."""
+OCTAVE_COST = 0.03
+"""Per octave towards low pitch; Boersma 1993. 0.01 gives 5.8 % gross errors, 0.03 1.5 %, 0.06 loses on telephone band."""
+_BLIND_BINS = 4
+"""Bins under 55 Hz are dropped: DC and mains hum would read as a perfect period."""
+_FRAMES_AT_ONCE = 512
+"""About 2 MB of buffers: larger blocks fall out of the L2 cache and cost a third more."""
+
+_HANN = np.hanning(FRAME_SAMPLES + 1)[:-1].astype(np.float32)
+
+
+def _bins(band_hz: tuple[float, float]) -> slice:
+    return slice(*(round(edge * FFT_SAMPLES / RATE) for edge in band_hz))
+
+
+def _window_correlation() -> NDArray[np.float32]:
+    """The window's own autocorrelation at the lags we look at and one on either side, lag 0 = 1."""
+    power = np.abs(np.fft.rfft(_HANN.astype(np.float64), 1024)) ** 2
+    correlation = np.fft.irfft(power)
+    return (correlation[SHORTEST_LAG - 1 : LONGEST_LAG + 2] / correlation[0]).astype(np.float32)
+
+
+_LOW, _HIGH = _bins(LOW_HZ), _bins(HIGH_HZ)
+_UNBIAS = 1 / _window_correlation()
+_COST = (OCTAVE_COST * np.log2(np.arange(SHORTEST_LAG, LONGEST_LAG + 1) / SHORTEST_LAG)).astype(np.float32)
+
+
+def analyse(frames: FloatArray, row: IntArray, hop: IntArray) -> FloatArray:
+    """(4, n) of LOW, HIGH, VOICING, F0 for the frames `frames[row, hop]`, each of 320 samples, full scale 1.0.
+
+    LOW and HIGH are the mean squares in 250-800 and 800-2800 Hz. VOICING is the height of the best period, 0 none to
+    1 perfectly periodic, and F0 its frequency in Hz, 0 where there is none: autocorrelation of the windowed frame
+    divided by the window's own, after Boersma 1993 ("Accurate short-term analysis of the fundamental frequency"),
+    periods of 17 to 114 samples, refined by a parabola.
+    """
+    out = np.zeros((4, len(row)), np.float32)
+    for start in range(0, len(row), _FRAMES_AT_ONCE):
+        some = slice(start, start + _FRAMES_AT_ONCE)
+        _analyse_some(frames[row[some], hop[some]], out[:, some])
+    return out
+
+
+def _analyse_some(frames: FloatArray, out: FloatArray) -> None:
+    spectrum = scipy.fft.rfft(np.multiply(frames, _HANN, out=frames), FFT_SAMPLES, axis=1)
+    power = spectrum.real**2 + spectrum.imag**2
+    power[:, :_BLIND_BINS] = 0.0
+    scale = np.float32(2 / (FFT_SAMPLES * float(np.sum(_HANN.astype(np.float64) ** 2))))
+    out[0] = power[:, _LOW].sum(axis=1) * scale
+    out[1] = power[:, _HIGH].sum(axis=1) * scale
+
+    correlation = scipy.fft.irfft(power, FFT_SAMPLES, axis=1)
+    around = correlation[:, SHORTEST_LAG - 1 : LONGEST_LAG + 2] * _UNBIAS
+    around /= np.maximum(correlation[:, :1], np.float32(1e-12))
+    middle, left, right = around[:, 1:-1], around[:, :-2], around[:, 2:]
+    # Only peaks count: without this the slope down from lag 0 reads as a very high voice.
+    strength = np.where((middle >= left) & (middle > right), middle - _COST, np.float32(-1))
+    best = np.argmax(strength, axis=1)
+    row = np.arange(len(frames))
+    peak, before, after = middle[row, best], left[row, best], right[row, best]
+    found = strength[row, best] > 0
+    bend = before - 2 * peak + after
+    shift = 0.5 * (before - after) / np.where(np.abs(bend) < 1e-9, -1, bend)
+    lag = best + SHORTEST_LAG + np.clip(shift, -0.5, 0.5)
+    out[2] = np.where(found, np.clip(peak, 0, 1), 0)
+    out[3] = np.where(found, RATE / lag, 0)

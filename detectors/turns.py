@@ -1,0 +1,94 @@
+"""What two sides do to each other: dead air, both talking, interruptions and who talks how much."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.columns import STEP_SECONDS, STEPS_PER_SECOND
+from detectors.values import BoolArray, FloatArray
+
+WINDOW_SECONDS = 60
+
+STATE = np.dtype(
+    [
+        ("silent_steps", "i8"),  # slow
+        ("talked_steps", "i4", (2,)),
+        ("pause_steps", "i4", (2,)),
+        ("both_steps", "i4"),
+        ("interrupter", "i1"),
+        ("overtalk_steps", "u1", (WINDOW_SECONDS,)),  # slow
+        ("interruptions", "u1", (WINDOW_SECONDS, 2)),  # slow
+        ("speech_seconds", "f8", (2,)),  # slow
+    ]
+)
+"""One row per conversation. Counters in 20 ms steps; side 0 is the agent; 60 s of results, the newest second first."""
+
+METRICS = ("turns.dead_air_seconds", "turns.overtalk_seconds", "turns.interruptions", "turns.talk_share")
+
+OVERTALK_STEPS = 25
+"""Both must speak for 0.5 s: shorter is a listener's "mhm" or a turn that changes a little early."""
+INTO_TALK_STEPS = 50
+"""The other has spoken for 1.0 s when an interruption begins."""
+BREATH_STEPS = 25
+"""A pause up to 0.5 s does not end a turn: people breathe in the middle of what they say."""
+NOBODY = -1
+
+
+def begin(state: NDArray[np.void], row: int) -> None:
+    """Set a new conversation: nobody has spoken."""
+    state[row] = np.zeros((), STATE)
+    state[row]["interrupter"] = NOBODY
+
+
+def follow(state: NDArray[np.void], speech: BoolArray, known: BoolArray, held: BoolArray) -> dict[str, FloatArray]:
+    """One second of every row: `speech` and `known` (rows, 2, 50), `held` (rows, 50) true while the call is on hold.
+
+    Returns (rows, 2) per metric, one column per side. Dead air stands still on hold and over lost audio; an
+    interruption is an onset at least 1.0 s into the other's talk whose overlap lasts 0.5 s.
+    """
+    silent, talked, pause = (state[name].copy() for name in ("silent_steps", "talked_steps", "pause_steps"))
+    both_steps, interrupter = state["both_steps"].copy(), state["interrupter"].copy()
+    overtalk = np.zeros(len(state), np.int64)
+    interruptions = np.zeros((len(state), 2), np.int64)
+    before = np.zeros((len(state), 2), bool)
+    for step in range(STEPS_PER_SECOND):
+        now, heard = speech[:, :, step], known[:, :, step]
+        anyone, both = now.any(axis=1), now.all(axis=1)
+        silent = np.where(anyone, 0, silent + (heard.all(axis=1) & ~held[:, step]))
+
+        starts = both & (both_steps == 0)
+        before = talked >= INTO_TALK_STEPS
+        # The side that had talked less just came in; it interrupts when the other was well under way.
+        cuts_in = now & (talked == 0) & before[:, ::-1]
+        who = np.where(cuts_in[:, 0], 0, np.where(cuts_in[:, 1], 1, NOBODY))
+        interrupter = np.where(starts, who, interrupter)
+        both_steps = np.where(both, both_steps + 1, 0)
+        overtalk += np.where(both_steps == OVERTALK_STEPS, OVERTALK_STEPS, both_steps > OVERTALK_STEPS)
+        counted = (both_steps == OVERTALK_STEPS) & (interrupter != NOBODY)
+        interruptions[counted, interrupter[counted]] += 1
+
+        pause = np.where(now, 0, pause + heard)
+        talked = np.where(now, np.minimum(talked + 1, 10 * INTO_TALK_STEPS), np.where(pause > BREATH_STEPS, 0, talked))
+
+    state["silent_steps"], state["talked_steps"], state["pause_steps"] = silent, talked, np.minimum(pause, 1000)
+    state["both_steps"], state["interrupter"] = np.minimum(both_steps, 2 * OVERTALK_STEPS), interrupter
+    for name, fresh in (("overtalk_steps", overtalk), ("interruptions", interruptions)):
+        state[name][:, 1:] = state[name][:, :-1].copy()
+        state[name][:, 0] = fresh
+    state["speech_seconds"] += speech.sum(axis=2) * STEP_SECONDS
+    return results(state)
+
+
+def results(state: NDArray[np.void]) -> dict[str, FloatArray]:
+    """The metrics as they stand, (rows, 2); talk share is NaN before anybody has spoken."""
+    spoken = state["speech_seconds"]
+    total = spoken.sum(axis=1, keepdims=True)
+    share = np.where(total > 0, spoken / np.maximum(total, STEP_SECONDS), np.nan)
+    alike = np.ones((1, 2))
+    return {
+        "turns.dead_air_seconds": state["silent_steps"][:, None] * STEP_SECONDS * alike,
+        "turns.overtalk_seconds": state["overtalk_steps"].sum(axis=1)[:, None] * STEP_SECONDS * alike,
+        "turns.interruptions": state["interruptions"].sum(axis=1).astype(np.float64),
+        "turns.talk_share": share,
+    }

@@ -1,0 +1,146 @@
+"""Says for every 20 ms of one side whether its speaker talks: webrtcvad behind a level gate, then smoothed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import webrtcvad
+from numpy.typing import NDArray
+
+from detectors.columns import SETTLE_STEPS, STEP_SAMPLES, STEPS_PER_SECOND, Settled, alive, within
+from detectors.decode import RATE
+from detectors.values import BoolArray, FloatArray, IntArray
+
+STATE = np.dtype(
+    [
+        ("peak_dbov", "f4"),  # slow
+        ("floor_dbov", "f4"),  # slow
+        ("run", "i4"),
+        ("pause", "i4"),
+        ("labels", "u8"),
+        ("unknown", "u8"),
+        ("second_speech", "u8"),
+        ("second_known", "u8"),
+        ("speech_seconds", "f8"),  # slow: of the whole call
+    ]
+)
+"""The gate's followers, the smoother's counters, and the labels of the last 64 steps, newest in bit 0."""
+
+SLOW = ("peak_dbov", "floor_dbov", "speech_seconds")
+METRICS = ("speech.active",)
+
+MODE = 3
+"""webrtcvad's strictest: modes 0-2 hear speech in a colleague's murmur."""
+ABOVE_FLOOR_DB = 6.0
+BELOW_PEAK_DB = 32.0
+LOWEST_GATE_DBOV = -62.0
+FIRST_PEAK_DBOV = -22.0
+"""Steps of ordinary speech (active level -26 dBov) reach this; a call starts from it, lest crosstalk open the gate."""
+FIRST_FLOOR_DBOV = -66.0
+FLOOR_RISES_DB_PER_SECOND = 1.5
+PEAK_FALLS_DB_PER_SECOND = 1.0
+PEAK_LEAKS_DB_PER_SECOND = 0.1
+PEAK_ATTACK = 0.25
+"""Share of the way up in one step: a click of 20 ms must not close the gate behind it."""
+SHORTEST_SPEECH_STEPS = 5
+LONGEST_FILLED_STEPS = 10
+
+
+def begin(state: NDArray[np.void], row: int) -> None:
+    """Set a new row: nothing heard, everything before it unknown."""
+    state[row] = np.zeros((), STATE)
+    state[row]["peak_dbov"], state[row]["floor_dbov"] = FIRST_PEAK_DBOV, FIRST_FLOOR_DBOV
+    state[row]["unknown"] = np.uint64(2**64 - 1)
+    state[row]["pause"] = LONGEST_FILLED_STEPS + 1
+
+
+def gate(state: NDArray[np.void], level_dbov: FloatArray, lost: BoolArray, counts: IntArray) -> BoolArray:
+    """(rows, steps): True where a step is loud enough to be this side's own voice.
+
+    More than 6 dB over the noise floor (a minimum that may rise 1.5 dB/s) and at most 32 dB under the speaker's own
+    peak, so that neither line noise nor the other side's crosstalk passes. `level_dbov` is (rows, steps), `lost` too.
+    """
+    passes = np.zeros(level_dbov.shape, bool)
+    peak, floor = state["peak_dbov"].copy(), state["floor_dbov"].copy()
+    rise, fall, leak = (
+        np.float32(rate / STEPS_PER_SECOND)
+        for rate in (FLOOR_RISES_DB_PER_SECOND, PEAK_FALLS_DB_PER_SECOND, PEAK_LEAKS_DB_PER_SECOND)
+    )
+    for step, n in enumerate(alive(counts, level_dbov.shape[1])):
+        level, heard = level_dbov[:n, step], ~lost[:n, step]
+        top, bottom = peak[:n], floor[:n]
+        limit = np.maximum(np.maximum(bottom + ABOVE_FLOOR_DB, top - BELOW_PEAK_DB), LOWEST_GATE_DBOV)
+        open_ = heard & (level > limit)
+        passes[:n, step] = open_
+        bottom[heard] = np.clip(np.minimum(level, bottom + rise), -75, -30)[heard]
+        raised = top + PEAK_ATTACK * np.maximum(level - top, 0)
+        lowered = np.where(raised > top, raised, top - np.where(open_, fall, leak))
+        top[heard] = np.maximum(lowered, -60)[heard]
+    state["peak_dbov"], state["floor_dbov"] = peak, floor
+    return passes
+
+
+def ask_webrtc(vads: Sequence[webrtcvad.Vad], pcm: Sequence[bytes], passes: BoolArray) -> BoolArray:
+    """(rows, steps): webrtcvad's word on every step that passed the gate; row r's bytes are `pcm[r]`, 8 kHz int16."""
+    speech = np.zeros(passes.shape, bool)
+    width = 2 * STEP_SAMPLES
+    for row, step in zip(*(index.tolist() for index in np.nonzero(passes)), strict=True):
+        speech[row, step] = vads[row].is_speech(pcm[row][step * width : (step + 1) * width], RATE)
+    return speech
+
+
+def settle(state: NDArray[np.void], raw: BoolArray, lost: BoolArray, counts: IntArray, first_step: IntArray) -> Settled:
+    """Labels of the steps that are final now, 0.3 s behind `raw` (rows, steps).
+
+    Speech counts when it lasts 100 ms (then from its beginning); a pause of at most 200 ms inside it is filled.
+    """
+    speech, known = np.zeros(raw.shape, bool), np.zeros(raw.shape, bool)
+    run, pause = state["run"].copy(), state["pause"].copy()
+    labels, unknown = state["labels"].copy(), state["unknown"].copy()
+    settled_bit = np.uint64(1 << SETTLE_STEPS)
+    one = np.uint64(1)
+    for step, n in enumerate(alive(counts, raw.shape[1])):
+        heard = raw[:n, step]
+        run[:n] = np.where(heard, run[:n] + 1, 0)
+        labels[:n] <<= one
+        unknown[:n] = (unknown[:n] << one) | lost[:n, step]
+        going = run[:n] > SHORTEST_SPEECH_STEPS
+        starts = run[:n] == SHORTEST_SPEECH_STEPS
+        labels[:n] |= going
+        if starts.any():
+            gap = pause[:n][starts] - (SHORTEST_SPEECH_STEPS - 1)
+            reach = SHORTEST_SPEECH_STEPS + np.where(gap <= LONGEST_FILLED_STEPS, gap, 0)
+            labels[:n][starts] |= (one << reach.astype(np.uint64)) - one
+        pause[:n] = np.where(going | starts, 0, np.minimum(pause[:n] + 1, 1000))
+        known[:n, step] = (unknown[:n] & settled_bit) == 0
+        speech[:n, step] = ((labels[:n] & settled_bit) != 0) & known[:n, step]
+    state["run"], state["pause"], state["labels"], state["unknown"] = run, pause, labels, unknown
+    return Settled(counts, first_step, known, speech)
+
+
+def accumulate(state: NDArray[np.void], block: Settled) -> None:
+    """Write the block's steps into the current second's bits: bit i is the second's step i."""
+    columns = np.arange(block.speech.shape[1])
+    place = ((block.first_step % STEPS_PER_SECOND)[:, None] + columns).astype(np.uint64)
+    inside = within(block.counts, len(columns))
+    for name, flags in (("second_speech", block.speech), ("second_known", block.known)):
+        bits = (flags & inside).astype(np.uint64) << np.where(inside, place, 0).astype(np.uint64)
+        state[name] |= np.bitwise_or.reduce(bits, axis=1)
+
+
+def bits_of(words: NDArray[np.uint64]) -> BoolArray:
+    """(n,) words to (n, 50) flags, step 0 of the second first."""
+    return ((words[:, None] >> np.arange(STEPS_PER_SECOND, dtype=np.uint64)) & np.uint64(1)).astype(bool)
+
+
+def close_second(state: NDArray[np.void], slow: BoolArray) -> dict[str, FloatArray]:
+    """Values of the second that ends now, one per row, NaN where nothing of it is known; then a new second begins.
+
+    `slow` (rows,) is False where the second is already in the totals (a call that is read back).
+    """
+    speech = bits_of(state["second_speech"]).sum(axis=1)
+    known = bits_of(state["second_known"]).sum(axis=1)
+    state["speech_seconds"] += np.where(slow, speech / STEPS_PER_SECOND, 0)
+    state["second_speech"] = state["second_known"] = 0
+    return {"speech.active": np.where(known > 0, speech / np.maximum(known, 1), np.nan)}
