@@ -147,8 +147,9 @@ def judge(policy: Policy, memory: ConversationMemory, incoming: Incoming, now: f
     reply_seconds, is_first = None, False
     if incoming.kind == "message":
         is_first = not memory.waits.first_replied
-        at = incoming.sent_at if incoming.sent_at is not None else incoming.arrived_at
-        memory.waits, reply_seconds = hear(memory.waits, incoming.side, at, reached)
+        memory.waits, reply_seconds = hear(
+            memory.waits, incoming.side, incoming.arrived_at, reached, incoming.sent_at
+        )
     return Judgement(
         action=action,
         hits=hits,

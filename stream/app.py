@@ -11,13 +11,16 @@ import faust
 import mode
 from faust.types import TP
 
-from stream.kafka_client import LARGEST_REQUEST_BYTES, faust_connection
+from stream.kafka_client import (
+    EMBEDDED_FETCH_WAIT_MS,
+    LARGEST_REQUEST_BYTES,
+    faust_connection,
+    let_followers_sync_first,
+)
 from stream.settings import Settings
 from stream.topics import group_name, topic_name
 
 TESTED_FAUST = "0.15.3"
-EMBEDDED_FETCH_WAIT_MS = 20
-"""An empty fetch of the mock broker waits its whole maximum and no produce wakes it: 1.5 s becomes 20 ms."""
 
 
 class WrongFaust(RuntimeError):
@@ -34,22 +37,29 @@ def check_faust() -> None:
         )
 
 
-class App(faust.App):  # type: ignore[misc]  # Faust ships no types
+class App(faust.App):
     """A Faust app with the one thing it cannot be told by a setting."""
 
     tonewatch: Settings
+
+    def run_beside(self, service: mode.Service) -> None:
+        """Start `service` after everything else of the app, and stop it before."""
+        self.service(service)  # type: ignore[arg-type]  # declared for a class, takes an instance as well
 
     async def on_started(self) -> None:
         """Let fetches of the embedded broker return soon; Kafka itself wakes them when something arrives."""
         await super().on_started()
         if self.tonewatch.kafka_embedded:
             # Faust hard-codes the wait and offers no setting, hence the private names.
-            self.consumer._thread._consumer._fetcher._fetch_max_wait_ms = EMBEDDED_FETCH_WAIT_MS
+            consumer: Any = self.consumer
+            consumer._thread._consumer._fetcher._fetch_max_wait_ms = EMBEDDED_FETCH_WAIT_MS
 
 
 def make_app(settings: Settings, worker: str, worker_id: str, *, from_earliest: bool) -> App:
     """Return the app of a worker of kind "chat" or "audio" called `worker_id`, stable over its restarts."""
     check_faust()
+    if settings.kafka_embedded:
+        let_followers_sync_first()
     app = App(
         group_name(settings, worker),
         **faust_connection(settings),

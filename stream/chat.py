@@ -39,7 +39,8 @@ class ChatWorker:
         self._policies = policies
         self._verdicts = raw_topic(app, "chat.verdicts")
         self._rejects = Rejects(app)
-        self.inbox: Inbox = app.service(Inbox(self.handle, most_per_batch=MOST_PER_BATCH))
+        self.inbox = Inbox(self.handle, most_per_batch=MOST_PER_BATCH)
+        app.run_beside(self.inbox)
         messages, turns = raw_topic(app, "chat.messages"), raw_topic(app, "transcript.turns")
         self._turns_topic = turns.get_topic_name()
         app.agent(messages, name="chat.messages")(self._queue)

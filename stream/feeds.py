@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import orjson
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from stream.kafka_client import connection
+from stream.kafka_client import connection, reader
 from stream.records import json_record
 from stream.settings import Settings
 from stream.topics import group_name, topic_name
@@ -50,19 +50,10 @@ class Feeds:
             await self._producer.stop()
 
 
-def _consumer(settings: Settings, **more: Any) -> AIOKafkaConsumer:
-    """Return a consumer outside every group, not started yet."""
-    # The mock broker waits an empty fetch out; Kafka answers as soon as something is there.
-    wait = {"fetch_max_wait_ms": 20} if settings.kafka_embedded else {}
-    return AIOKafkaConsumer(
-        enable_auto_commit=False, auto_offset_reset="latest", **connection(settings), **wait, **more
-    )
-
-
 async def tail_scores(settings: Settings) -> AsyncIterator[dict[str, Any]]:
     """Yield every record of `qa.scores` from a little before now on, for ever; waits while the broker is away."""
     while True:
-        consumer = _consumer(settings, metadata_max_age_ms=30_000)
+        consumer = reader(settings, metadata_max_age_ms=30_000)
         try:
             await consumer.start()
             await _assign_from_the_end(consumer, topic_name(settings, "qa.scores"), TAIL_BACK_RECORDS)
@@ -78,8 +69,6 @@ async def tail_scores(settings: Settings) -> AsyncIterator[dict[str, Any]]:
 
 async def _assign_from_the_end(consumer: AIOKafkaConsumer, topic: str, back: int) -> None:
     """Take all partitions of a topic, each from `back` records before its end."""
-    from aiokafka import TopicPartition
-
     numbers = await consumer._client.fetch_all_metadata()  # the public call answers only for topics it knows already
     partitions = [TopicPartition(topic, number) for number in sorted(numbers.partitions_for_topic(topic) or ())]
     consumer.assign(partitions)
@@ -113,10 +102,8 @@ class ChatLag:
 
     async def _behind(self) -> bool:
         """Return whether any committed offset stands before its partition's end."""
-        from aiokafka import TopicPartition
-
         if self._consumer is None:
-            consumer = _consumer(self._settings, group_id=group_name(self._settings, "chat"))
+            consumer = reader(self._settings, group_id=group_name(self._settings, "chat"))
             await consumer.start()
             self._consumer = consumer
         topic = topic_name(self._settings, "chat.messages")

@@ -13,7 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 logger = logging.getLogger(__name__)
 
 
-class HealthPort(mode.Service):  # type: ignore[misc]  # mode ships no types
+class HealthPort(mode.Service):
     """Serves what an orchestrator and Prometheus ask; alive means that the watchdog has not ended the process."""
 
     def __init__(self, host: str, port: int, ready: Callable[[], Awaitable[str | None]], **kwargs: Any) -> None:

@@ -40,7 +40,7 @@ class Stopping(Exception):
     """The worker is asked to stop: the batch is left as it is, unacknowledged, and comes again."""
 
 
-class Inbox(mode.Service):  # type: ignore[misc]  # mode ships no types
+class Inbox(mode.Service):
     """Takes what has arrived and hands it on as one batch, with no timer.
 
     A batch is what came in while the last one was being handled: an idle worker answers at once, a busy one
@@ -75,7 +75,7 @@ class Inbox(mode.Service):  # type: ignore[misc]  # mode ships no types
         """Note progress: the watchdog also counts a wait for the database as such."""
         self.progressed_at = time.monotonic()
 
-    @mode.Service.task  # type: ignore[untyped-decorator]  # mode ships no types
+    @mode.Service.task
     async def _drain(self) -> None:
         """Hand over batch after batch. Nothing may escape: see EXIT_AFTER_ESCAPED_EXCEPTION."""
         try:

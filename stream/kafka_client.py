@@ -10,10 +10,15 @@ from stream.settings import Settings
 from stream.topics import LARGEST_REJECTED_BYTES
 
 if TYPE_CHECKING:
+    from aiokafka import AIOKafkaConsumer
     from aiokafka.admin import AIOKafkaAdminClient
 
 LARGEST_REQUEST_BYTES = LARGEST_REJECTED_BYTES + 1024 * 1024
 """`max_request_size` of our producers: the largest record a topic takes, and its envelope."""
+
+
+EMBEDDED_FETCH_WAIT_MS = 20
+"""An empty fetch of the mock broker waits its whole maximum and no produce wakes it: 1.5 s becomes 20 ms."""
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:
@@ -80,6 +85,17 @@ def servers(settings: Settings) -> list[str]:
     if not found:
         raise ValueError("TONEWATCH_KAFKA is empty; write HOST:PORT, several with commas between")
     return found
+
+
+def reader(settings: Settings, **more: Any) -> AIOKafkaConsumer:
+    """A consumer that commits nothing, not started yet; assign it partitions yourself."""
+    from aiokafka import AIOKafkaConsumer
+
+    # The mock broker waits an empty fetch out; Kafka answers as soon as something is there.
+    wait = {"fetch_max_wait_ms": EMBEDDED_FETCH_WAIT_MS} if settings.kafka_embedded else {}
+    return AIOKafkaConsumer(
+        enable_auto_commit=False, auto_offset_reset="latest", **connection(settings), **wait, **more
+    )
 
 
 def admin_client(settings: Settings, timeout_seconds: float = 30.0) -> AIOKafkaAdminClient:

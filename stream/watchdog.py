@@ -25,7 +25,7 @@ EXIT_STUCK = 71
 """The process ends with this when it stood still."""
 
 
-class Watchdog(mode.Service):  # type: ignore[misc]  # mode ships no types
+class Watchdog(mode.Service):
     """Looks from a thread of its own, for a blocked event loop cannot look at itself."""
 
     def __init__(self, app: App, inbox: Inbox, **kwargs: Any) -> None:
@@ -45,7 +45,7 @@ class Watchdog(mode.Service):  # type: ignore[misc]  # mode ships no types
         """Stop looking: a stop may take as long as it takes."""
         self._over.set()
 
-    @mode.Service.task  # type: ignore[untyped-decorator]  # mode ships no types
+    @mode.Service.task
     async def _beat(self) -> None:
         """Show that the loop turns."""
         while not self.should_stop:

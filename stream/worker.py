@@ -62,7 +62,7 @@ class WorkerName:
         raise RuntimeError("1000 workers on this host already; set TONEWATCH_WORKER_ID")
 
 
-class Background(mode.Service):  # type: ignore[misc]  # mode ships no types
+class Background(mode.Service):
     """Follows the policy in the database; a worker without one waits."""
 
     def __init__(self, policies: PolicyKeeper, inbox: Inbox, **kwargs: Any) -> None:
@@ -70,7 +70,7 @@ class Background(mode.Service):  # type: ignore[misc]  # mode ships no types
         self._policies = policies
         self._inbox = inbox
 
-    @mode.Service.task  # type: ignore[untyped-decorator]  # mode ships no types
+    @mode.Service.task
     async def _follow(self) -> None:
         """Take over a new version within a second or so; while the database is away the old one stays."""
         failed = False
@@ -112,7 +112,7 @@ def run_worker(kind: Kind, settings: Settings) -> None:
         Watchdog(app, inbox),
         HealthPort(settings.health_host, settings.health_port, not_ready),
     ):
-        app.add_runtime_dependency(service)
+        app.add_dependency(service)  # from the start: the health port answers while Kafka is waited for
     logger.info("worker %s of kind %s", name.name, kind)
     faust.Worker(app, loglevel="warn", redirect_stdouts=False, quiet=True).execute_from_commandline()
 

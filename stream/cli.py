@@ -1,0 +1,262 @@
+"""What a person types: `tonewatch --help`."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import logging
+import signal
+import sys
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from stream.settings import PREFIX, Settings
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    name="tonewatch",
+    help="Watches how customer-service agents talk, while they talk. Settings: `tonewatch config`.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,  # locals hold passwords and customers' texts
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+topics_app = typer.Typer(help="The topics on Kafka.", no_args_is_help=True)
+db_app = typer.Typer(help="The database.", no_args_is_help=True)
+user_app = typer.Typer(help="Local accounts.", no_args_is_help=True)
+policy_app = typer.Typer(help="Rules and phrases in force.", no_args_is_help=True)
+app.add_typer(topics_app, name="topics")
+app.add_typer(db_app, name="db")
+app.add_typer(user_app, name="user")
+app.add_typer(policy_app, name="policy")
+out, err = Console(), Console(stderr=True)
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user's is one line, not a traceback."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for noisy in ("aiokafka", "kafka", "faust", "alembic", "httpx"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    app()
+
+
+def _fail(message: str, code: int = 1) -> NoReturn:
+    """Say what is wrong and end."""
+    err.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def _settings(**overrides: Any) -> Settings:
+    """Return the settings, or say which one is wrong."""
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        lines = []
+        for found in error.errors(include_input=False, include_url=False):
+            name = ".".join(str(part) for part in found["loc"])
+            lines.append(f"{PREFIX}{name.upper()}: {found['msg']}" if name else found["msg"])
+        _fail("\n".join(lines), 2)
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine; what a user can mend is said in one line."""
+    from aiokafka.errors import KafkaError
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except KafkaError as error:
+        _fail(f"Kafka: {error}. Check TONEWATCH_KAFKA, then: tonewatch doctor")
+    except DBAPIError as error:
+        _fail(f"database: {error.orig}. Check TONEWATCH_DATABASE, then: tonewatch doctor")
+    except (ValueError, LookupError, OSError, ModuleNotFoundError) as error:
+        _fail(str(error.args[0]) if isinstance(error, LookupError) and error.args else str(error))
+
+
+@app.command()
+def demo(
+    port: Annotated[int, typer.Option(help="Port of the pages; 0 picks a free one.")] = 8400,
+    data: Annotated[Path | None, typer.Option(help="Keep the database here instead of in a temporary folder.")] = None,
+    ready_file: Annotated[
+        Path | None, typer.Option(help="Write addresses and login here as JSON once all is up.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Which made-up contact centre talks.")] = 1,
+    agents: Annotated[int, typer.Option(help="How many agents work in it.", min=2, max=60)] = 10,
+) -> None:
+    """Run everything at once on embedded defaults, with a made-up contact centre that talks."""
+    from stream.demo import demo as run
+
+    raise typer.Exit(run(port=port, data=data, ready_file=ready_file, seed=seed, agents=agents))
+
+
+@app.command()
+def worker(
+    kind: Annotated[Literal["chat", "audio"], typer.Argument(help="Which worker.")],
+    health_port: Annotated[int | None, typer.Option(help="Port of /livez, /readyz and /metrics; 0 picks one.")] = None,
+) -> None:
+    """Run a worker: `chat` judges messages and turns, `audio` scores calls."""
+    from stream.app import WrongFaust
+    from stream.worker import run_worker
+
+    try:
+        run_worker(kind, _settings(health_port=health_port))
+    except (WrongFaust, ValueError, ModuleNotFoundError) as error:
+        _fail(str(error), 2)
+
+
+@app.command()
+def web(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one.")] = None,
+) -> None:
+    """Serve the pages, the API and the WebSocket, and relay alerts to Kafka's feeds."""
+    from stream.serve import serve
+
+    _run(serve(_settings(web_host=host, web_port=port)))
+
+
+@app.command()
+def replay(
+    files: Annotated[list[Path], typer.Argument(help="WAV or FLAC of calls, or JSONL of chat messages.")],
+    sides: Annotated[str, typer.Option(help="Who is on which channel, in order.")] = "agent,customer",
+    agent: Annotated[str, typer.Option(help="The agent's id.")] = "replay-agent",
+    name: Annotated[str | None, typer.Option(help="The agent's name.")] = None,
+    team: Annotated[str, typer.Option(help="The agent's team.")] = "replay",
+    language: Annotated[str, typer.Option(help="Language of the call: zh, en, …")] = "zh",
+    speed: Annotated[float, typer.Option(help="Times real time.", min=1, max=50)] = 1.0,
+    conversation: Annotated[str | None, typer.Option(help="The call's id; by default a new one a file.")] = None,
+) -> None:
+    """Send recordings or messages into the topics, as if they happened now."""
+    from stream.replay import progress_bar
+    from stream.replay import replay as run
+
+    with progress_bar() as progress:
+        _run(
+            run(
+                _settings(),
+                files,
+                sides=tuple(part.strip() for part in sides.split(",")),
+                agent_id=agent,
+                agent_name=name or agent,
+                team=team,
+                language=language,
+                speed=speed,
+                conversation_id=conversation,
+                progress=progress,
+            )
+        )
+
+
+@app.command()
+def simulate(
+    seed: Annotated[int, typer.Option(help="Which made-up contact centre talks.")] = 1,
+    agents: Annotated[int, typer.Option(help="How many agents work in it.", min=2, max=60)] = 10,
+    speed: Annotated[float, typer.Option(help="Times real time.", min=0.1, max=10)] = 1.0,
+) -> None:
+    """Let a made-up contact centre talk into the topics, until stopped."""
+    from stream.simulate import simulate as run
+
+    async def until_stopped() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await run(_settings(), stop=stop, seed=seed, agents=agents, speed=speed)
+
+    _run(until_stopped())
+
+
+@topics_app.command("apply")
+def topics_apply(
+    dry_run: Annotated[bool, typer.Option(help="Only show what would change.")] = False,
+) -> None:
+    """Create what is missing and mend what differs; nothing is ever deleted."""
+    from stream.kafka_admin import apply, plan
+
+    settings = _settings()
+    differences = _run(plan(settings) if dry_run else apply(settings))
+    if not differences:
+        out.print("All topics are as they should be.")
+        return
+    table = Table("topic", "what", "found", "wanted", "remedy")
+    for difference in differences:
+        remedy = "done" if difference.done else difference.remedy
+        table.add_row(difference.topic, difference.name, difference.found, difference.wanted, remedy)
+    out.print(table)
+
+
+@db_app.command("upgrade")
+def db_upgrade() -> None:
+    """Bring the schema to this version; an empty database also gets the shipped rules and phrases."""
+    from stream.operate import upgrade_database
+
+    for line in _run(upgrade_database(_settings())):
+        out.print(line, highlight=False)
+
+
+@user_app.command("add")
+def user_add(
+    login: Annotated[str, typer.Argument(help="What the person types to log in.")],
+    role: Annotated[list[str], typer.Option(help="agent, supervisor, qa, qa_lead, admin or auditor; may repeat.")],
+    team: Annotated[list[str], typer.Option(help="A team the person may see; may repeat.")] = [],  # noqa: B006  (typer copies it)
+    name: Annotated[str, typer.Option(help="The person's name.")] = "",
+    agent_id: Annotated[str | None, typer.Option(help="For the role agent: which agent this person is.")] = None,
+) -> None:
+    """Add a local account; the password is asked for, or read from standard input."""
+    from stream.operate import add_person
+
+    password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    _run(add_person(_settings(), login, name or login, password, role, team, agent_id))
+    out.print(f"{login} may log in.", highlight=False)
+
+
+@policy_app.command("load")
+def policy_load(
+    rules: Annotated[Path | None, typer.Option(help="Rules as TOML; by default the shipped ones.")] = None,
+    packs: Annotated[Path | None, typer.Option(help="Folder of phrase packs; by default the shipped ones.")] = None,
+    why: Annotated[str, typer.Option(help="Why, for the history.")] = "policy load",
+) -> None:
+    """Make files the policy in force: checked whole, then taken over by every worker within two seconds."""
+    from stream.operate import load_policy
+
+    version, is_new = _run(load_policy(_settings(), rules, packs, who=getpass.getuser(), why=why, now=time.time()))
+    out.print(f"policy {version} is in force" + ("" if is_new else " already: nothing differs"), highlight=False)
+
+
+@app.command()
+def config() -> None:
+    """Show every setting with its value; secrets are hidden."""
+    settings = _settings()
+    table = Table("variable", "value", "meaning")
+    for name, field in Settings.model_fields.items():
+        table.add_row(f"{PREFIX}{name.upper()}", str(getattr(settings, name)), field.description or "")
+    out.print(table)
+
+
+@app.command()
+def doctor() -> None:
+    """Check Kafka, topics, database, versions, clock and disk, and say what to do."""
+    from stream.doctor import examine
+
+    logging.disable(logging.CRITICAL)  # the clients' own complaints say less than the lines below
+    checks = _run(examine(_settings()))
+    for check in checks:
+        mark = "[green]ok[/]  " if check.ok else "[red]FAIL[/]"
+        out.print(f"{mark} {check.name}: ", end="")
+        out.print(
+            check.found + ("" if check.ok else f". {check.remedy}"), markup=False, highlight=False, soft_wrap=True
+        )
+    if not all(check.ok for check in checks):
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    main()

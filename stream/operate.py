@@ -1,0 +1,60 @@
+"""What an operator does to the database by command: upgrade, accounts, policy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from alerts.policy import SHIPPED_PACKS, SHIPPED_RULES, import_policy, read_files
+from alerts.store.database import open_engine, schema_state, upgrade
+from stream.settings import Settings
+from stream.worker import database_config
+
+
+async def upgrade_database(settings: Settings) -> list[str]:
+    """Bring the schema up to date and, where there is no policy yet, import the shipped one; return what was done."""
+    engine = open_engine(database_config(settings))
+    try:
+        before, wanted = await schema_state(engine)
+        await upgrade(engine)
+        done = [f"schema {wanted}" + (" already" if before == wanted else f", was {before or 'empty'}")]
+        if before is None:
+            version, _ = await import_policy(
+                engine, read_files(), who="tonewatch", why="shipped with this version", now=time.time()
+            )
+            done.append(f"policy {version}: the shipped rules and phrases")
+        return done
+    finally:
+        await engine.dispose()
+
+
+async def add_person(
+    settings: Settings,
+    login: str,
+    name: str,
+    password: str,
+    roles: Sequence[str],
+    teams: Sequence[str],
+    agent_id: str | None,
+) -> None:
+    """Add a local account. Raises ValueError saying what is wrong."""
+    from alerts.store.people import add_user
+
+    engine = open_engine(database_config(settings))
+    try:
+        await add_user(engine, login, name, password, roles, teams, agent_id)
+    finally:
+        await engine.dispose()
+
+
+async def load_policy(
+    settings: Settings, rules: Path | None, packs: Path | None, *, who: str, why: str, now: float
+) -> tuple[int, bool]:
+    """Import files as the policy in force; return (version, whether it is new)."""
+    engine = open_engine(database_config(settings))
+    try:
+        body = read_files(rules or SHIPPED_RULES, packs or SHIPPED_PACKS)
+        return await import_policy(engine, body, who=who, why=why, now=now)
+    finally:
+        await engine.dispose()

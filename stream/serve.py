@@ -1,0 +1,59 @@
+"""The web process: the pages' application, and what it gets of Kafka handed in."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+
+import uvicorn
+
+from alerts.config import WebConfig
+from alerts.policy import PolicyKeeper
+from alerts.store.database import open_engine
+from alerts.sweep import sweep_once
+from alerts.web.app import Links, create_app
+from stream.feeds import ChatLag, Feeds, tail_scores
+from stream.settings import Settings
+from stream.worker import database_config
+
+logger = logging.getLogger(__name__)
+
+STOP_SECONDS = 5
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until told to stop."""
+    engine = open_engine(database_config(settings))
+    policies, feeds, lag = PolicyKeeper(engine), Feeds(settings), ChatLag(settings)
+
+    async def sweep() -> None:
+        await policies.refresh()
+        await sweep_once(engine, lambda: policies.policy, time.time(), lagging=await lag())
+
+    app = create_app(
+        engine,
+        WebConfig(
+            origin=settings.web_origin,
+            session_seconds=settings.session_hours * 3600,
+            secure_cookies=settings.web_origin.startswith("https://"),
+        ),
+        Links(publish=feeds.publish, tail_scores=lambda: tail_scores(settings), sweep=sweep),
+    )
+    # Bound here and handed over: port 0 is then known, and taken, before anything is said.
+    listener = socket.create_server((settings.web_host, settings.web_port), backlog=2048)
+    logger.info("pages on http://%s:%d", *listener.getsockname()[:2])
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        server_header=False,
+        ws="websockets-sansio",
+    )
+    try:
+        await uvicorn.Server(config).serve(sockets=[listener])
+    finally:
+        await feeds.stop()
+        await lag.stop()
+        await engine.dispose()
