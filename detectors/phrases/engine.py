@@ -12,7 +12,7 @@ from detectors.phrases.boundaries import Segment
 from detectors.phrases.fold import MESSAGE_END, Mapped, View, fold, run_on_view, words_view, words_view_of_ascii
 from detectors.phrases.lexicon import Lexicon
 from detectors.phrases.memory import EMPTY, SpeakerMemory
-from detectors.phrases.patterns import Pattern, Patterns, patterns_of
+from detectors.phrases.patterns import Pattern, Patterns, collapse, patterns_of
 from detectors.phrases.validation import Candidate, Validator
 from detectors.values import Hit, PhraseAction, Side
 
@@ -81,31 +81,38 @@ class PhraseEngine:
         """
         text = text[:MAX_CODE_POINTS]
         tail = memory.tail
-        run_on, run_on_after = "", 0
-        if text.isascii():
-            own = words_view_of_ascii(text)
+        is_ascii = text.isascii()
+        if is_ascii:
+            words = words_view_of_ascii(text)
+            own = words[1:-1]
+            run_on = run_on_view(tail + own) if tail and not tail.isascii() else ""
         else:
-            folded = fold(text)
-            own = " ".join(folded.split())
-        if text.isascii() and tail.isascii():
-            words = f" {tail.replace(MESSAGE_END, ' ')}{own}" if tail else own
-            own = own.strip()
-        else:
-            joined = f"{tail}{MESSAGE_END}{own}"
-            run_on = run_on_view(joined)
-            run_on_after = len(run_on_view(tail))
-            words = words_view(joined) if _SPACED.search(joined) else ""
-            own = own.strip()
+            pieces = fold(text).split()
+            own = " ".join(pieces)
+            run_on = "".join(pieces)
+            words = words_view(own) if _SPACED.search(own) else ""
+            if tail:
+                run_on = run_on_view(tail) + run_on
         if not own:
             return Reading((), memory)
-        words_after = len(words_view(tail)) if tail else 0
+        words_after = run_on_after = 0
+        if tail:
+            # A tail is squeezed already, so plain ASCII needs no second look.
+            earlier = f" {tail.replace(MESSAGE_END, ' ')}" if tail.isascii() else words_view(tail)[:-1]
+            words_after = len(earlier) + 1
+            words = earlier + words if words else ""
+            run_on_after = len(run_on_view(tail)) if run_on else 0
         found_words = self._words.find(words, words_after) if words else []
         found_run_on = self._run_on.find(run_on, run_on_after) if run_on else []
         leet = bool(words) and disguises.may_be_leet(text)
-        if not (found_words or found_run_on or leet):
+        if not (
+            leet
+            or (found_words and _is_worth_reading(found_words, self._words_collapsed, words))
+            or (found_run_on and _is_worth_reading(found_run_on, self._run_on_collapsed, run_on))
+        ):
             return Reading((), memory.after(own))
         hits = self._hits(text, side, memory, found_words, found_run_on, leet)
-        return Reading(hits, memory.after(own, self._ends(own, text, hits)) if hits else memory.after(own))
+        return Reading(hits, memory.after(own, self._ends(own, text, hits)))
 
     def _ends(self, own: str, text: str, hits: Iterable[Hit]) -> tuple[tuple[str, int], ...]:
         """(phrase id, end in the squeezed folded text) of the hits near the end of a text."""
@@ -141,6 +148,19 @@ class PhraseEngine:
                 yield from disguises.repeated(view, collapsed.find)
         if leet:
             yield from disguises.leet(mapped, self._leet.find)
+
+
+def _is_worth_reading(found: Found, collapsed: _Finder, text: str) -> bool:
+    """Whether more was found than exceptions, lone parts of gaps and repeated letters; spares one message in five."""
+    forms = {pattern.form for pattern, _, _ in found}
+    if "plain" in forms or "apart" in forms:
+        return True
+    if "part" in forms:
+        parts = {(pattern.phrase, pattern.part) for pattern, _, _ in found if pattern.form == "part"}
+        last_parts = {(pattern.phrase, pattern.last_part) for pattern, _, _ in found if pattern.form == "part"}
+        if any((phrase, 0) in parts and (phrase, last) in parts for phrase, last in last_parts):
+            return True
+    return "run" in forms and bool(collapsed.find(collapse(text)[0]))
 
 
 def _plain(view: View, found: Found, lexicon: Lexicon) -> Iterator[Candidate]:

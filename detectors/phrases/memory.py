@@ -58,6 +58,8 @@ class SpeakerMemory:
         """
         if not words:
             return self
+        if not self.tail and not hits:
+            return SpeakerMemory(_last(words, TAIL_CODE_POINTS))
         kept = _last(words, TAIL_CODE_POINTS)
         ends = tuple((phrase_id, end - len(words) + len(kept)) for phrase_id, end in hits)
         before = _last(self.tail, TAIL_CODE_POINTS - len(kept) - 1).strip()

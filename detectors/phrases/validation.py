@@ -14,8 +14,9 @@ from detectors.phrases.patterns import Pattern, is_run_on
 from detectors.values import Hit
 
 _CLAUSE_ENDS = frozenset("。！？；，、,;!?\n…")
-NEGATION_CODE_POINTS = 10
-"""How far before a phrase, in the same clause, a word of its `negation` may stand: 没有任何投资是|包赚不赔的."""
+NEGATION_CODE_POINTS = 10, 32
+"""How far before a phrase, in the same clause, a word of its `negation` may stand, in Chinese and in words with blanks:
+没有任何投资是|包赚不赔的, "never let anyone on the phone | tell you"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,9 @@ class Validator:
         inside = next(place for place in range(candidate.start, candidate.end) if origin[at[place]] >= 0)
         span = origin[at[inside]], self._with_marks(origin[last] + 1)
         how = self._how(candidate, span)
+        clauses = not _CLAUSE_ENDS.isdisjoint(self._mapped.source[slice(*span)])
+        if candidate.pattern.form == "part" and (clauses or across):
+            return None  # "*" stands for some words of one clause
         if phrase.match == "exact" and how != "exact" or phrase.match == "fold" and how not in ("exact", "folded"):
             return None
         if across:
@@ -76,13 +80,16 @@ class Validator:
             how = "across"
         run_on = is_run_on(candidate.pattern.string)
         if run_on:
-            if not self._edges_hold(first, last) or not self._words_hold(phrase, first, last + 1, how):
+            joins_clauses = across or (how == "separated" and clauses)
+            if not self._edges_hold(first, last):
+                return None
+            if (phrase.boundary == "word" or joins_clauses) and not self._edges.fit(first, last + 1):
                 return None
             if how == "repeated" and self._is_doubled_word(first, last + 1):
                 return None
         elif self._is_foreign_word(candidate) and not any(map(_is_foreign, candidate.pattern.written)):
             return None
-        if phrase.negation and not across and self._is_negated(phrase, span[0]):
+        if phrase.negation and not across and self._is_negated(phrase, span[0], NEGATION_CODE_POINTS[not run_on]):
             return None
         return Hit(phrase.id, phrase.phrase, phrase.category, phrase.severity, phrase.action, span, how)
 
@@ -132,14 +139,6 @@ class Validator:
                     return False
         return True
 
-    def _words_hold(self, phrase: Phrase, start: int, end: int, how: str) -> bool:
-        """Whether a Chinese phrase begins and ends where words do, where it has to."""
-        origin = self._mapped.origin
-        joins_clauses = how == "across" or (
-            how == "separated" and not _CLAUSE_ENDS.isdisjoint(self._mapped.source[origin[start] : origin[end - 1]])
-        )
-        return (phrase.boundary == "none" and not joins_clauses) or self._edges.fit(start, end)
-
     def _is_doubled_word(self, start: int, end: int) -> bool:
         """Whether the repeated letters are a word by themselves: 他妈妈 is not 他妈 written longer."""
         text = self._mapped.characters
@@ -161,8 +160,8 @@ class Validator:
                 letters.append(_is_foreign(mapped.source[index]))
         return False
 
-    def _is_negated(self, phrase: Phrase, start: int) -> bool:
-        before = self._mapped.source[max(0, start - NEGATION_CODE_POINTS) : start]
+    def _is_negated(self, phrase: Phrase, start: int, reach: int) -> bool:
+        before = self._mapped.source[max(0, start - reach) : start]
         for place in range(len(before) - 1, -1, -1):
             if before[place] in _CLAUSE_ENDS:
                 before = before[place + 1 :]
