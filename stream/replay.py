@@ -53,7 +53,7 @@ async def replay(
     settings: Settings,
     files: Sequence[Path],
     *,
-    sides: tuple[Side, ...] = ("agent", "customer"),
+    sides: tuple[str, ...] = ("agent", "customer"),
     agent_id: str | None = None,
     agent_name: str | None = None,
     team: str | None = None,
@@ -122,7 +122,7 @@ async def _send_call(
     post: _Post,
     conversation_id: str,
     track: Track,
-    sides: tuple[Side, ...],
+    sides: tuple[str, ...],
     started: Mapping[str, Any],
     speed: float,
     done: Callable[[float, float], None],
@@ -171,7 +171,7 @@ def pieces(samples: int) -> Iterator[tuple[int, int]]:
         first = end
 
 
-def _read(path: Path, sides: tuple[Side, ...]) -> Track | list[Record]:
+def _read(path: Path, sides: tuple[str, ...]) -> Track | list[Record]:
     if not path.is_file():
         raise ReplayError(f"{path} is not there; write the path of a WAV, FLAC or JSONL file")
     suffix = path.suffix.lower()
@@ -182,7 +182,7 @@ def _read(path: Path, sides: tuple[Side, ...]) -> Track | list[Record]:
     raise ReplayError(f"{path} is none of {', '.join(AUDIO_SUFFIXES)}, .jsonl; convert it, for example with ffmpeg")
 
 
-def read_recording(path: Path, sides: tuple[Side, ...]) -> Track:
+def read_recording(path: Path, sides: tuple[str, ...]) -> Track:
     """Return a recording at 8 kHz, one channel a side. Raises ReplayError."""
     known = get_args(Side)
     if not sides or len(set(sides)) != len(sides) or any(side not in known for side in sides):
@@ -237,6 +237,12 @@ def read_lines(path: Path) -> list[Record]:
     if not records:
         raise ReplayError(f"{path} has no line; write one JSON object a line")
     return records
+
+
+async def replay_with_progress(settings: Settings, files: Sequence[Path], **options: Any) -> list[str]:
+    """Run `replay` with these options of it, and draw a bar a file in the terminal."""
+    with progress_bar() as progressed:
+        return await replay(settings, files, progress=progressed, **options)
 
 
 @contextmanager

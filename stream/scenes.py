@@ -22,6 +22,7 @@ AGENT_GAIN_DB = -6.0
 CUSTOMER_GAIN_DB = -2.0
 GAP_SECONDS = (0.35, 0.9)
 """Between two turns; as in the shared calls' polite turn taking."""
+ONE_TURN_SECONDS = 1.0
 BETWEEN_CALLS_SECONDS = (6.0, 20.0)
 BETWEEN_CHATS_SECONDS = (4.0, 25.0)
 TALK_ON = 4
@@ -77,11 +78,18 @@ def scenes() -> Json:
 
 
 def roster(agents: int) -> list[Json]:
-    """The first `agents` people of scenes.toml. Raises ValueError where there are not so many."""
+    """The first `agents` people of scenes.toml; when they run out, others who do the same, 20 s later."""
     people: list[Json] = scenes()["agent"]
-    if not 1 <= agents <= len(people):
-        raise ValueError(f"{agents} agents: write 1 to {len(people)}, so many stand in stream/scenes.toml")
-    return people[:agents]
+    found = []
+    for number in range(agents):
+        again, index = divmod(number, len(people))
+        person = people[index]
+        if again:
+            starts = person["starts_after_seconds"] + 20.0 * again
+            name = f"{person['name']} {again + 1}"
+            person = {**person, "id": f"a-{number + 1:02}", "name": name, "starts_after_seconds": starts}
+        found.append(person)
+    return found
 
 
 def plan(seed: int, agents: int = 10, run: str = "") -> Iterator[Event]:
@@ -198,24 +206,40 @@ class _Call:
         found = _clips_of(line, self._person["voice"], self._customer)
         assert isinstance(found, list)  # _act has let through only what these two can speak
         clip = self._dice.choice(found)
-        gap = -line["before_end_seconds"] if "before_end_seconds" in line else self._dice.uniform(*GAP_SECONDS)
+        gap = line.get("gap_seconds", self._dice.uniform(*GAP_SECONDS))
+        if "before_end_seconds" in line:
+            gap = -line["before_end_seconds"]
         start = self._clock + gap
         end = start + clip.seconds
         gain = (AGENT_GAIN_DB if side == "agent" else CUSTOMER_GAIN_DB) + line.get("louder_db", 0.0)
         self._events.append(Speech(self._at + start, self._id, side, clip, gain))
-        self._turns += 1
-        turn = {
+        self._events.append(Turn(self._at + end, self._id, self._turn(side, clip, start, end)))
+        self._clock = max(self._clock, end)
+
+    def _turn(self, side: Side, clip: Clip, start: float, end: float) -> Json:
+        """The turn that this sentence ends; a recogniser hears sentences of one side, one after the other, as one."""
+        last = self._events[-2] if len(self._events) > 1 else None
+        text = clip.text
+        if (
+            isinstance(last, Turn)
+            and last.data["side"] == side
+            and start - last.data["end_ms"] / 1000 < ONE_TURN_SECONDS
+        ):
+            del self._events[-2]
+            start = last.data["start_ms"] / 1000
+            text = last.data["text"] + ("" if clip.language == "zh" else " ") + text
+        else:
+            self._turns += 1
+        return {
             "conversation_id": self._id,
             "turn_id": f"{self._id}-t{self._turns}",
             "side": side,
             "start_ms": round(start * 1000),
             "end_ms": round(end * 1000),
-            "text": clip.text,
+            "text": text,
             "language": clip.language,
             "agent": {"id": self._person["id"]},
         }
-        self._events.append(Turn(self._at + end, self._id, turn))
-        self._clock = max(self._clock, end)
 
     def _tell(
         self, offset_seconds: float, type: Literal["call.started", "call.updated", "call.ended"], **data: object

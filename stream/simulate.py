@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -145,8 +146,7 @@ async def simulate(
 ) -> None:
     """Publish the contact centre of `seed` at `speed` times real time until `stop` is set; then hang up and return.
 
-    Survives a broker that goes away: what happened meanwhile is lost, as on a real line. Raises ValueError for more
-    agents than scenes.toml has.
+    Survives a broker that goes away: what happened meanwhile is lost, as on a real line.
     """
     # A new name each time: conversations of an earlier run in the same database have ended.
     centre = Centre(plan(seed, agents, run=f"{int(time.time()):x}-"), seed)
@@ -170,6 +170,14 @@ async def simulate(
         await outlet.send(centre.hang_up())
     finally:
         await producer.stop()
+
+
+async def simulate_until_stopped(settings: Settings, *, seed: int = 1, speed: float = 1.0, agents: int = 10) -> None:
+    """Run `simulate` until the process is told to end (SIGTERM, Ctrl-C); the calls are hung up first."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await simulate(settings, stop=stop, seed=seed, speed=speed, agents=agents)
 
 
 class _Outlet:
