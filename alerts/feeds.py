@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from alerts.masking import mask_deep
+from alerts.masking import mask_alert, mask_finding
 from alerts.store import cursors
 from alerts.store.database import reading, writing
 from alerts.store.outbox_tail import OutboxItem, changes_after
@@ -40,6 +40,12 @@ class Feed:
         return f"feed:{self.topic}"
 
 
+# Notes and reasons that people typed are masked nowhere else on their way to a topic.
+_MASKS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "alert": mask_alert,
+    "interception": mask_finding,
+    "violation": mask_finding,
+}
 FEEDS = (
     Feed("qa.alerts", ("alert",)),
     Feed("qa.interceptions", ("interception", "violation")),
@@ -69,6 +75,15 @@ class FeedRunner:
         self._leased_until = 0.0
         self.seq: int | None = None
         """How far the topic is filled; None while another process does it."""
+
+    @property
+    def topic(self) -> str:
+        """The topic that is filled, without prefix."""
+        return self._feed.topic
+
+    def behind(self) -> int | None:
+        """Return how many numbers of the outbox the topic is behind; None while another process fills it."""
+        return None if self.seq is None else max(0, (self._newest() or 0) - self.seq)
 
     async def run(self) -> None:
         """Fill the topic until cancelled. Raises what the database or the broker raises; run again, it goes on."""
@@ -113,7 +128,7 @@ class FeedRunner:
     async def _in_order(self, items: Sequence[OutboxItem]) -> None:
         """Publish changes of one key one after the other: the newest version must be the last on the topic."""
         for item in items:
-            await self._publish(self._feed.topic, item.key, mask_deep(item.body))
+            await self._publish(self._feed.topic, item.key, _MASKS.get(item.kind, dict)(item.body))
 
     async def _release(self) -> None:
         """Let the next process begin at once; without the database it waits for the lease to end."""

@@ -98,3 +98,22 @@ def mask_deep(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [mask_deep(inner) for inner in value]
     return value
+
+
+def mask_alert(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an alert, as `alerts.store.alerts.alert_body` gives it, with its texts masked; ids stay whole."""
+    evidence = body["evidence"]
+    return {
+        **body,
+        "note": mask_optional(body["note"]),
+        "evidence": {
+            **evidence,
+            "text": mask_optional(evidence.get("text")),
+            "extra": mask_deep(evidence.get("extra") or {}),
+        },
+    }
+
+
+def mask_finding(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of the interception log with its texts masked; ids stay whole."""
+    return {**row, "text": mask_text(row["text"]), "review_reason": mask_optional(row["review_reason"])}

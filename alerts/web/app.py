@@ -1,0 +1,151 @@
+"""Puts the web process together: routes, pages, and the tasks that bring what is new."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import FileResponse, RedirectResponse, Response
+from fastapi.staticfiles import StaticFiles
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from alerts.config import WebConfig
+from alerts.feeds import FEEDS, FeedRunner
+from alerts.hub import Hub
+from alerts.relay import Relay
+from alerts.store.database import reading
+from alerts.store.outbox_tail import OutboxItem
+from alerts.strips import Strips
+from alerts.web import alerts, audit, conversations, floor, health, interceptions, live, login
+from alerts.web.context import Links, Web
+from alerts.web.guard import Guard
+from alerts.web.present import Presenter
+
+log = logging.getLogger(__name__)
+
+PAGES = Path(__file__).with_name("pages")
+PAGE_ROUTES = ("/floor", "/interceptions", "/login")
+SCORES_EVERY_SECONDS = 0.25
+TICK_EVERY_SECONDS = 1.0
+SWEEP_EVERY_SECONDS = 1.0
+
+pages = APIRouter(include_in_schema=False)
+
+
+@pages.get("/")
+async def start() -> RedirectResponse:
+    """Send a visitor to the live floor."""
+    return RedirectResponse("/floor")
+
+
+async def page() -> FileResponse:
+    """Return the one document that every page is; its module shows what the address says."""
+    return FileResponse(PAGES / "index.html", headers={"Cache-Control": "no-cache"})
+
+
+for _route in PAGE_ROUTES:
+    pages.add_api_route(_route, page, methods=["GET"])
+
+
+def create_app(engine: AsyncEngine, config: WebConfig, links: Links | None = None) -> FastAPI:
+    """Return the application. The database is to be upgraded before; the engine stays the caller's to dispose of."""
+    hub = Hub()
+    presenter = Presenter()
+
+    async def deliver(items: Sequence[OutboxItem]) -> None:
+        async with reading(engine) as connection:
+            messages = await presenter.pushes(connection, items)
+        for item, message in zip(items, messages, strict=True):
+            hub.publish(item.seq, item.team, item.agent_id, message)
+
+    web = Web(
+        engine=engine,
+        config=config,
+        links=links or Links(),
+        hub=hub,
+        strips=Strips(),
+        relay=Relay(engine, hub.begin, deliver),
+        presenter=presenter,
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        _start_tasks(web)
+        try:
+            yield
+        finally:
+            await web.tasks.stop()
+
+    # The usual pages that try the API out load their scripts from elsewhere, which our own headers forbid.
+    app = FastAPI(title="Tonewatch", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
+    app.state.web = web
+    app.add_middleware(Guard, origin=config.origin)
+    for module in (login, floor, alerts, conversations, interceptions, audit, live, health):
+        app.include_router(module.router)
+    app.include_router(pages)
+    app.mount("/static", Modules(directory=PAGES), name="static")
+    return app
+
+
+class Modules(StaticFiles):
+    """The pages' modules, asked for anew each time: a browser must not mix two releases."""
+
+    def file_response(self, *args: Any, **more: Any) -> Response:
+        """Add the header to what the library answers."""
+        response = super().file_response(*args, **more)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
+def _start_tasks(web: Web) -> None:
+    """Start what runs beside the requests."""
+    links = web.links
+    web.tasks.start("relay", web.relay.run)
+    web.tasks.start("scores", lambda: _every(SCORES_EVERY_SECONDS, web.hub.flush_scores))
+    web.tasks.start("tick", lambda: _every(TICK_EVERY_SECONDS, lambda: _tick(web)))
+    if links.publish is not None:
+        owner = secrets.token_hex(8)
+        web.feeds = [FeedRunner(web.engine, feed, links.publish, owner, lambda: web.relay.seq) for feed in FEEDS]
+        for feed in web.feeds:
+            web.tasks.start(f"feed {feed.topic}", feed.run)
+    if links.tail_scores is not None:
+        web.tasks.start("tail of qa.scores", lambda: _follow_scores(web))
+    if links.sweep is not None:
+        web.tasks.start("sweep", lambda: _sweep(web))
+
+
+async def _every(seconds: float, act: Callable[[], None]) -> None:
+    """Call `act` again and again."""
+    while True:
+        act()
+        await asyncio.sleep(seconds)
+
+
+def _tick(web: Web) -> None:
+    """Tell every page the time and how fresh it is; a page that hears nothing knows that it is cut off."""
+    web.hub.broadcast({"type": "tick", "server_time": web.now(), "lag_seconds": web.lag_seconds(), "seq": web.hub.seq})
+
+
+async def _follow_scores(web: Web) -> None:
+    """Take every record of `qa.scores`; one that is none is logged and passed over."""
+    assert web.links.tail_scores is not None
+    async for record in web.links.tail_scores():
+        try:
+            web.strips.add(record, web.now())
+            web.hub.score(record)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            log.warning("a record of qa.scores was passed over: %s: %s", type(error).__name__, error)
+
+
+async def _sweep(web: Web) -> None:
+    """Run the sweep once a second."""
+    assert web.links.sweep is not None
+    while True:
+        await web.links.sweep()
+        await asyncio.sleep(SWEEP_EVERY_SECONDS)

@@ -1,0 +1,329 @@
+"""What REST answers and takes: the models behind openapi.json."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, StringConstraints
+
+Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
+Span = tuple[int, int]
+MarkedSpan = tuple[int, int, str]
+"""[start, end) in code points of the text, and the phrase's id."""
+
+
+class Problem(BaseModel):
+    """Why a request was refused."""
+
+    detail: str
+
+
+class Credentials(BaseModel):
+    """What somebody logs in with."""
+
+    login: str = Field(min_length=1, max_length=200)
+    password: str = Field(min_length=1, max_length=1000)
+
+
+class Me(BaseModel):
+    """Who uses the page."""
+
+    login: str
+    name: str
+    roles: list[str]
+    teams: list[str]
+    agent_id: str | None
+    csrf: str = Field(description="to be sent as X-CSRF-Token with every unsafe request")
+    may: dict[str, bool]
+
+
+class RuleName(BaseModel):
+    """What a rule is called."""
+
+    zh: str
+    en: str
+
+
+class EvidenceBody(BaseModel):
+    """Why an alert was raised."""
+
+    metric: str | None = None
+    value: float | None = None
+    limit: float | None = None
+    unit: str | None = None
+    side: str | None = None
+    at_seconds: float | None = None
+    message_id: str | None = None
+    text: str | None = Field(None, description="masked")
+    spans: list[Span] = []
+    phrases: list[str] = []
+    extra: dict[str, Any] = {}
+
+
+class AlertBody(BaseModel):
+    """One alert as it stands."""
+
+    id: int
+    version: int
+    state: Literal["open", "seen", "owned", "resolved", "dismissed", "ended"]
+    severity: Literal["info", "warning", "critical"]
+    rule_id: str
+    rule_name: RuleName
+    category: str
+    kind: Literal["call", "chat"]
+    platform: str
+    conversation_id: str
+    agent_id: str | None
+    agent_name: str | None
+    team: str
+    opened_at: float
+    changed_at: float
+    closed_at: float | None
+    owner: str | None = Field(description="login of who took it")
+    owner_name: str | None
+    note: str | None
+    evidence: EvidenceBody
+
+
+class AlertChange(BaseModel):
+    """What somebody does about an alert."""
+
+    note: Note | None = None
+    version: int | None = Field(None, description="the version that was looked at; 409 if it has changed since")
+
+
+class Calls(BaseModel):
+    """Calls in sight."""
+
+    live: int
+    scored: int
+
+
+class AgentRow(BaseModel):
+    """One line of the agent wall."""
+
+    agent_id: str | None = Field(description="null: the agent of this conversation is not known yet")
+    name: str | None
+    team: str
+    state: Literal["call", "hold", "chat", "idle"]
+    since: float
+    platform: str | None
+    conversation_id: str | None
+    chats: int
+    language: str | None
+    hits: int
+    degraded: bool
+    lost_share: float
+    lag_ms: float | None
+    latest: dict[str, float | None]
+    baseline: dict[str, float]
+    strips: dict[str, list[tuple[float, float | None]]]
+
+
+class Floor(BaseModel):
+    """The live floor's first paint; the WebSocket goes on from `seq`."""
+
+    server_time: float
+    seq: int
+    lag_seconds: float
+    teams: list[str]
+    calls: Calls
+    limits: dict[str, float]
+    agents: list[AgentRow]
+    alerts: list[AlertBody]
+
+
+class ConversationBody(BaseModel):
+    """Whose conversation it is."""
+
+    platform: str
+    conversation_id: str
+    kind: Literal["call", "chat"]
+    agent_id: str | None
+    agent_name: str | None
+    team: str
+    queue: str | None
+    channel: str | None
+    customer_id: str | None = Field(description="masked")
+    language: str | None
+    direction: str | None
+    started_at: float
+    last_at: float
+    ended_at: float | None
+
+
+class HitBody(BaseModel):
+    """A phrase that was found in a message."""
+
+    phrase_id: str
+    category: str
+    severity: str
+    how: str
+
+
+class MessageBody(BaseModel):
+    """One message in its place, with what became of it."""
+
+    id: int
+    message_id: str
+    kind: Literal["message", "turn"]
+    side: Literal["agent", "customer", "bot"]
+    sender_name: str | None
+    text: str = Field(description="masked, as long as the original: spans point right")
+    delivered_text: str | None
+    at: float
+    start_seconds: float | None
+    delivery: str
+    action: Literal["allow", "mask", "block", "review"]
+    spans: list[MarkedSpan]
+    outcome: Literal["delivered", "intercepted", "replaced", "held", "violation", "pending"]
+    intercepted_by: Literal["us", "platform"] | None
+    attempt: int
+    policy_version: int
+    hits: list[HitBody]
+
+
+class Moment(BaseModel):
+    """Scores of both sides at one second of a call."""
+
+    at_seconds: float
+    sides: dict[str, dict[str, float | None]]
+
+
+class ConversationView(BaseModel):
+    """A conversation with everything that was concluded about it."""
+
+    conversation: ConversationBody
+    messages: list[MessageBody]
+    alerts: list[AlertBody]
+    scores: list[Moment]
+
+
+class Unmask(BaseModel):
+    """Why somebody wants to read what is masked."""
+
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=500)]
+
+
+class LogRow(BaseModel):
+    """One line of the interception log."""
+
+    kind: Literal["interception", "violation"]
+    id: int
+    at: float
+    platform: str
+    conversation_id: str
+    message_id: str
+    agent_id: str | None
+    agent_name: str | None
+    team: str
+    text: str = Field(description="masked, as long as the original: spans point right")
+    spans: list[MarkedSpan]
+    category: str
+    severity: str
+    phrases: list[str]
+    outcome: Literal["blocked", "replaced", "held", "delivered", "platform"]
+    intercepted_by: Literal["us", "platform"] | None
+    attempt: int
+    policy_version: int | None
+    review: Literal["pending", "upheld", "mistaken", "exempt"]
+    review_reason: str | None
+    reviewed_by: str | None
+    latency_ms: float | None
+
+
+class LogPage(BaseModel):
+    """A page of the interception log."""
+
+    items: list[LogRow]
+    total: int
+    next: str | None = Field(description="goes into `before` for the next page")
+
+
+class HourCount(BaseModel):
+    """One hour."""
+
+    at: float
+    count: int
+
+
+class AgentCount(BaseModel):
+    """One agent."""
+
+    agent_id: str | None
+    agent_name: str | None
+    count: int
+
+
+class TeamCount(BaseModel):
+    """One team."""
+
+    team: str
+    count: int
+
+
+class PhraseCount(BaseModel):
+    """One phrase, and how often QA found it mistaken."""
+
+    phrase_id: str
+    count: int
+    mistaken: int
+
+
+class CategoryCount(BaseModel):
+    """One category."""
+
+    category: str
+    count: int
+
+
+class LogNumbers(BaseModel):
+    """The interception log in numbers."""
+
+    intercepted: int
+    delivered: int
+    replaced: int
+    pending: int
+    per_thousand: float | None
+    per_thousand_before: float | None
+    reviewed: int
+    mistaken: int
+    oldest_pending_at: float | None
+    by_hour: list[HourCount]
+    by_agent: list[AgentCount]
+    by_team: list[TeamCount]
+    by_phrase: list[PhraseCount]
+    by_category: list[CategoryCount]
+
+
+class ReviewChange(BaseModel):
+    """What QA decides."""
+
+    decision: Literal["upheld", "mistaken", "exempt", "pending"]
+    reason: Note | None = None
+
+
+class AuditEntry(BaseModel):
+    """One act, and who did it."""
+
+    id: int
+    at: float
+    who: str
+    what: str
+    object: str
+    detail: dict[str, Any]
+    address: str | None
+
+
+class AuditPage(BaseModel):
+    """The newest acts; `next` goes into `before`."""
+
+    items: list[AuditEntry]
+    next: int | None
+
+
+class Readiness(BaseModel):
+    """Whether this process can do its work, and if not, why."""
+
+    ready: bool
+    problems: list[str]

@@ -1,0 +1,74 @@
+"""What every route works with: the database, the hub, and what Kafka's side handed in."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.requests import HTTPConnection
+
+from alerts.config import WebConfig
+from alerts.feeds import FeedRunner, Publish
+from alerts.hub import Hub
+from alerts.relay import Relay
+from alerts.strips import Strips
+from alerts.web.attempts import LoginAttempts
+from alerts.web.present import Presenter
+from alerts.web.tasks import Tasks
+
+SCORED_WITHIN_SECONDS = 10.0
+"""A call whose last score is older is live, but not scored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What the web process is given from outside, as plain async callables; None leaves that part out."""
+
+    publish: Publish | None = None
+    """(topic without prefix, key, JSON body), awaited until the broker has it: fills the feeds."""
+    tail_scores: Callable[[], AsyncIterator[dict[str, object]]] | None = None
+    """Every record of `qa.scores` from now on."""
+    is_lagging: Callable[[], Awaitable[bool]] | None = None
+    """Whether the chat topic lags."""
+    limits: Callable[[str | None], dict[str, float]] | None = None
+    """The limits of the rules in force for a language: metric -> value, drawn as dashes."""
+    sweep: Callable[[], Awaitable[None]] | None = None
+    """One round of `alerts.sweep`, run once a second."""
+
+
+@dataclass(slots=True)
+class Web:
+    """Everything one web process holds."""
+
+    engine: AsyncEngine
+    config: WebConfig
+    links: Links
+    hub: Hub
+    strips: Strips
+    relay: Relay
+    presenter: Presenter
+    feeds: list[FeedRunner] = field(default_factory=list)
+    tasks: Tasks = field(default_factory=Tasks)
+    attempts: LoginAttempts = field(default_factory=LoginAttempts)
+    now: Callable[[], float] = time.time
+    # A check takes 64 MiB and a tenth of a second of a core: strangers must not fill the machine with them.
+    password_checks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+
+    def lag_seconds(self) -> float:
+        """Return how late the newest that pages show is: scoring or the reading of the outbox, the later."""
+        return max(self.relay.behind_seconds(), self.strips.lag_seconds(self.now(), SCORED_WITHIN_SECONDS))
+
+
+def _web_of(connection: HTTPConnection) -> Web:
+    web = connection.app.state.web
+    assert isinstance(web, Web)
+    return web
+
+
+Here = Annotated[Web, Depends(_web_of)]
+"""A route's parameter that holds the process' `Web`."""
