@@ -80,6 +80,8 @@ class Change:
     """An update that asks for more than before: where a person has closed the alert it opens a new one."""
     dry_run: bool = False
     """Judged, to be counted, but nobody is asked: the store leaves it out."""
+    opened_at: float | None = None
+    """Of several changes folded into one: the time of the first, where that is another."""
 
 
 def fold(changes: Sequence[Change]) -> list[Change]:
@@ -101,6 +103,7 @@ def fold(changes: Sequence[Change]) -> list[Change]:
             severity=graver.severity,
             evidence=graver.evidence,
             at=max(last.at, change.at),
+            opened_at=min(last.at if last.opened_at is None else last.opened_at, change.at),
             rises=last.rises or change.rises,
             audience=tuple(dict.fromkeys((*graver.audience, *milder.audience))),
         )

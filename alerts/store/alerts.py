@@ -1,0 +1,288 @@
+"""Alerts in the database: what rules ask for is made so, once, and told."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, case, literal, or_, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerts.alert import SEVERITIES, UNASSIGNED, Change, Conversation, fold
+from alerts.store.database import insert
+from alerts.store.outbox import OutboxRow, append, lock
+from alerts.store.reminders import reminders_for
+from alerts.store.tables import alerts
+
+Key = tuple[str, str, str]
+"""(platform, conversation_id, rule_id)"""
+ROWS_PER_STATEMENT = 500
+"""Times 20 columns it stays under the 32,767 parameters a statement may have."""
+
+_BODY = (
+    *("id", "version", "state", "severity", "rule_id", "kind", "platform", "conversation_id"),
+    *("agent_id", "agent_name", "team", "opened_at", "changed_at", "closed_at", "owner", "note"),
+)
+
+
+def alert_body(row: Any) -> dict[str, Any]:
+    """Return an alert as the REST API, the WebSocket and the topic `qa.alerts` show it; `row` is of table alerts."""
+    evidence = dict(row.evidence)
+    return {
+        **{name: getattr(row, name) for name in _BODY},
+        "rule_name": evidence.pop("rule_name", {}),
+        "category": evidence.pop("category", ""),
+        "evidence": evidence,
+    }
+
+
+def told(row: Any) -> OutboxRow:
+    """Return what is told of an alert that changed."""
+    return OutboxRow("alert", f"alert:{row.id}", row.team, row.agent_id, alert_body(row), row.changed_at)
+
+
+async def apply_changes(
+    connection: AsyncConnection,
+    changes: Iterable[Change],
+    policy_version: int,
+    now: float,
+    *,
+    learned: Collection[Conversation] = (),
+    more: Sequence[OutboxRow] = (),
+) -> list[dict[str, Any]]:
+    """Make changes so and tell them; return the alerts that changed, as `alert_body` shows them.
+
+    The same changes again change nothing: whoever does not know whether a commit went through may repeat it.
+    Changes of dry-run rules are left out. `learned` are conversations whose agent has just become known
+    (see `restamp`), `more` is told in the same breath: all rows are locked before the outbox is.
+    `now` is the Unix time that `changed_at` says.
+    """
+    by_key: dict[Key, list[Change]] = {}
+    for change in changes:
+        if not change.dry_run:
+            by_key.setdefault(_key(change), []).append(change)
+    steps = {key: fold(of_key) for key, of_key in sorted(by_key.items())}
+    changed: dict[int, Row[Any]] = {}
+    opened: list[Row[Any]] = []
+    for conversation in learned:
+        changed |= {row.id: row for row in await _stamp(connection, conversation, now)}
+    # Nearly always one round: an alert that was opened and ended in the same batch takes two.
+    for number in range(max(map(len, steps.values()), default=0)):
+        turn = [of_key[number] for of_key in steps.values() if number < len(of_key)]
+        known = await _known(connection, turn)
+        raised = await _raise(connection, [c for c in turn if _is_to_raise(c, known)], policy_version, now)
+        ended = await _end(connection, [c for c in turn if c.kind == "end"], known, now)
+        opened += [row for row in raised if row.version == 1]
+        changed |= {row.id: row for row in (*raised, *ended)}
+    rows = [told(row) for row in changed.values()]
+    if opened:
+        await lock(connection)
+        rows += await reminders_for(connection, opened, now)
+    await append(connection, [*rows, *more])
+    return [alert_body(row) for row in changed.values()]
+
+
+async def open_alerts(
+    connection: AsyncConnection, platform: str, conversation_ids: Collection[str]
+) -> list[dict[str, Any]]:
+    """Return the rows of the alerts that are open in these conversations."""
+    c = alerts.c
+    found = await connection.execute(
+        select(alerts).where(
+            c.platform == platform, c.conversation_id.in_(list(conversation_ids)), c.closed_at.is_(None)
+        )
+    )
+    return [dict(row._mapping) for row in found]
+
+
+async def restamp(connection: AsyncConnection, conversation: Conversation, now: float) -> list[dict[str, Any]]:
+    """Give the alerts of a conversation whose agent was not known until now to that agent and team."""
+    return await apply_changes(connection, (), 0, now, learned=(conversation,))
+
+
+async def close_due(connection: AsyncConnection, now: float) -> list[dict[str, Any]]:
+    """End the alerts on hits whose cooldown is over."""
+    c = alerts.c
+    return await close_where(connection, c.ends_at <= now, now)
+
+
+async def close_where(connection: AsyncConnection, condition: ColumnElement[bool], now: float) -> list[dict[str, Any]]:
+    """End the open alerts for which `condition` holds, and tell it.
+
+    Alerts that somebody else is writing at the moment are left to the next time: waiting for them with the
+    outbox locked could go on for ever.
+    """
+    await lock(connection)
+    c = alerts.c
+    due = select(c.id).where(c.closed_at.is_(None), condition).order_by(c.id).limit(ROWS_PER_STATEMENT)
+    found = await connection.execute(
+        update(alerts)
+        .where(c.id.in_(due.with_for_update(skip_locked=True).correlate(None)), c.closed_at.is_(None))
+        .values(state="ended", version=c.version + 1, changed_at=now, closed_at=now)
+        .returning(alerts)
+    )
+    rows = sorted(found, key=lambda row: row.id)
+    await append(connection, [told(row) for row in rows])
+    return [alert_body(row) for row in rows]
+
+
+def _key(change: Change) -> Key:
+    """Return what an alert is one of while it lasts."""
+    return change.conversation.platform, change.conversation.conversation_id, change.rule_id
+
+
+async def _known(connection: AsyncConnection, changes: Sequence[Change]) -> dict[Key, list[Any]]:
+    """Lock the open alerts that changes are about, and return them with those that were closed of late.
+
+    Closed ones matter that held at the time of a change or later: the change is then an old one, repeated.
+    """
+    if not changes:
+        return {}
+    c = alerts.c
+    conversations = sorted({_key(change)[:2] for change in changes})
+    since = min(change.at for change in changes)
+    query = (
+        select(c.id, c.platform, c.conversation_id, c.rule_id, c.closed_at, c.last_at)
+        .where(
+            tuple_(c.platform, c.conversation_id).in_(conversations),
+            c.rule_id.in_(sorted({change.rule_id for change in changes})),
+            or_(c.closed_at.is_(None), c.last_at >= since),
+        )
+        .order_by(c.platform, c.conversation_id, c.rule_id, c.id)
+        .with_for_update()
+    )
+    known: dict[Key, list[Any]] = {}
+    for row in await connection.execute(query):
+        known.setdefault((row.platform, row.conversation_id, row.rule_id), []).append(row)
+    return known
+
+
+def _is_to_raise(change: Change, known: Mapping[Key, list[Any]]) -> bool:
+    """Whether a change is to open an alert or to carry the open one on."""
+    rows = known.get(_key(change), [])
+    if change.kind == "end":
+        return False
+    if any(row.closed_at is None for row in rows):
+        return True
+    if any(row.last_at >= change.at for row in rows):
+        return False
+    # A person closed it while the condition lasts: what only says how it goes on is not to open it again.
+    return change.kind == "open" or change.rises
+
+
+async def _raise(
+    connection: AsyncConnection, changes: Sequence[Change], policy_version: int, now: float
+) -> list[Row[Any]]:
+    """Open alerts, or carry on those that are open; returns what changed."""
+    rows: list[Row[Any]] = []
+    for first in range(0, len(changes), ROWS_PER_STATEMENT):
+        part = changes[first : first + ROWS_PER_STATEMENT]
+        statement = insert(connection, alerts).values([_columns(change, policy_version, now) for change in part])
+        c, new = alerts.c, statement.excluded
+        later, graver = new.last_at > c.last_at, _rank(new.severity) > _rank(c.severity)
+        was_nobodys = and_(c.team == UNASSIGNED, new.team != UNASSIGNED)
+        statement = statement.on_conflict_do_update(
+            index_elements=[c.platform, c.conversation_id, c.rule_id],
+            index_where=c.closed_at.is_(None),
+            set_={
+                "severity": case((graver, new.severity), else_=c.severity),
+                # A milder hit after a grave one carries the alert on; what is shown stays the grave one.
+                "evidence": case((_rank(new.severity) >= _rank(c.severity), new.evidence), else_=c.evidence),
+                "version": c.version + 1,
+                "policy_version": new.policy_version,
+                "changed_at": new.changed_at,
+                "last_at": case((later, new.last_at), else_=c.last_at),
+                "ends_at": case((or_(c.ends_at.is_(None), new.ends_at > c.ends_at), new.ends_at), else_=c.ends_at),
+                **{name: case((was_nobodys, new[name]), else_=c[name]) for name in ("agent_id", "agent_name", "team")},
+            },
+            where=or_(later, graver),
+        )
+        rows += (await connection.execute(statement.returning(alerts))).all()
+    return rows
+
+
+def _columns(change: Change, policy_version: int, now: float) -> dict[str, Any]:
+    """Return the row of a newly opened alert."""
+    who = change.conversation
+    return {
+        "platform": who.platform,
+        "conversation_id": who.conversation_id,
+        "agent_id": who.agent_id,
+        "agent_name": who.agent_name,
+        "team": who.team,
+        "kind": who.kind,
+        "rule_id": change.rule_id,
+        "severity": change.severity,
+        "audience": list(change.audience),
+        "state": "open",
+        "version": 1,
+        "policy_version": policy_version,
+        "opened_at": change.at if change.opened_at is None else change.opened_at,
+        "changed_at": now,
+        "last_at": change.at,
+        "ends_at": change.at + change.cooldown_seconds if change.cooldown_seconds else None,
+        "evidence": {
+            **asdict(change.evidence),
+            "extra": dict(change.evidence.extra),
+            "rule_name": dict(change.rule_name),
+            "category": change.category,
+        },
+    }
+
+
+def _rank(severity: ColumnElement[Any]) -> ColumnElement[int]:
+    """Return a severity as a number that grows with it."""
+    return case(*((severity == name, literal(rank)) for rank, name in enumerate(SEVERITIES)), else_=literal(0))
+
+
+async def _end(
+    connection: AsyncConnection, changes: Sequence[Change], known: Mapping[Key, list[Any]], now: float
+) -> list[Row[Any]]:
+    """End what is still open; returns what changed."""
+    ended_at: dict[int, float] = {}
+    for change in changes:
+        for row in known.get(_key(change), []):
+            # A worker that was believed dead must not end what its successor has carried on since. (A wait has
+            # one writer, and a reply that was late to arrive here may be older than the alert about it.)
+            is_old = change.conversation.kind == "call" and change.at < row.last_at
+            if row.closed_at is None and not is_old:
+                ended_at[row.id] = change.at
+    if not ended_at:
+        return []
+    c = alerts.c
+    found = await connection.execute(
+        update(alerts)
+        .where(c.id.in_(ended_at), c.closed_at.is_(None))
+        .values(
+            state="ended",
+            version=c.version + 1,
+            changed_at=now,
+            closed_at=case(ended_at, value=c.id, else_=now),
+        )
+        .returning(alerts)
+    )
+    return list(found.all())
+
+
+async def _stamp(connection: AsyncConnection, conversation: Conversation, now: float) -> list[Row[Any]]:
+    """Write agent and team into the alerts of a conversation that nobody's team was known for."""
+    c = alerts.c
+    found = await connection.execute(
+        update(alerts)
+        .where(
+            c.platform == conversation.platform,
+            c.conversation_id == conversation.conversation_id,
+            c.team == UNASSIGNED,
+            literal(conversation.team) != UNASSIGNED,
+        )
+        .values(
+            agent_id=conversation.agent_id,
+            agent_name=conversation.agent_name,
+            team=conversation.team,
+            version=c.version + 1,
+            changed_at=now,
+        )
+        .returning(alerts)
+    )
+    return list(found.all())

@@ -1,0 +1,54 @@
+"""What is told to people and other products: every change of a row that they see, in order, in its own transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerts.store.database import insert
+from alerts.store.tables import outbox
+
+LOCK = 7_463_219
+"""Number of the advisory lock, the same for every writer of one database."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """One thing to tell."""
+
+    kind: str
+    """alert, interception, violation or reminder."""
+    key: str
+    """What it is about; a feed keeps the newest of a key."""
+    team: str
+    agent_id: str | None
+    body: Mapping[str, Any]
+    at: float
+    """Unix time."""
+
+
+async def lock(connection: AsyncConnection) -> None:
+    """Wait until no other transaction is writing the outbox; lasts until this one ends, may be called again.
+
+    Numbers are given when a row is inserted and become visible when it is committed: without the lock a
+    reader could see number 8 before 7, and never come back for 7. SQLite has one writer anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": LOCK})
+
+
+async def append(connection: AsyncConnection, rows: Sequence[OutboxRow]) -> None:
+    """Add rows as the last step of a transaction: every other writer waits from here to its commit.
+
+    Rows of other tables are to be locked before, never after, or two transactions may wait for each other.
+    """
+    if not rows:
+        return
+    await lock(connection)
+    await connection.execute(insert(connection, outbox), [asdict(row) for row in rows])
+    if connection.dialect.name == "postgresql":
+        await connection.execute(text("SELECT pg_notify('outbox', '')"))
