@@ -9,6 +9,7 @@ from typing import Any
 
 import faust
 import mode
+from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
 from stream.kafka_client import (
@@ -38,7 +39,7 @@ def check_faust() -> None:
 
 
 class App(faust.App):
-    """A Faust app with the one thing it cannot be told by a setting."""
+    """A Faust app that knows our settings."""
 
     tonewatch: Settings
 
@@ -46,13 +47,11 @@ class App(faust.App):
         """Start `service` after everything else of the app, and stop it before."""
         self.service(service)  # type: ignore[arg-type]  # declared for a class, takes an instance as well
 
-    async def on_started(self) -> None:
-        """Let fetches of the embedded broker return soon; Kafka itself wakes them when something arrives."""
-        await super().on_started()
-        if self.tonewatch.kafka_embedded:
-            # Faust hard-codes the wait and offers no setting, hence the private names.
-            consumer: Any = self.consumer
-            consumer._thread._consumer._fetcher._fetch_max_wait_ms = EMBEDDED_FETCH_WAIT_MS
+
+async def _fetch_without_waiting(app: Any, *_: Any, **__: Any) -> None:
+    """Let fetches of the embedded broker return soon; Kafka itself wakes them when something arrives."""
+    # Faust hard-codes the wait and offers no setting, hence the private names; the client exists from here on.
+    app.consumer._thread._consumer._fetcher._fetch_max_wait_ms = EMBEDDED_FETCH_WAIT_MS
 
 
 def make_app(settings: Settings, worker: str, worker_id: str, *, from_earliest: bool) -> App:
@@ -89,6 +88,8 @@ def make_app(settings: Settings, worker: str, worker_id: str, *, from_earliest: 
         datadir=str(Path(tempfile.gettempdir()) / f"tonewatch-{worker_id}"),  # Faust insists; nothing is kept there
     )
     app.tonewatch = settings
+    if settings.kafka_embedded:
+        app.on_partitions_assigned.connect(_fetch_without_waiting)
     return app
 
 
@@ -106,6 +107,14 @@ def raw_topic(app: App, noun: str) -> Any:
 def raw_channel(app: App, name: str) -> Any:
     """Return an output topic by its full name."""
     return app.topic(name, key_type=bytes, key_serializer="raw", value_type=bytes, value_serializer="raw")
+
+
+def assigned(app: App) -> frozenset[TP]:
+    """Return the partitions this worker owns, none before it has joined its group."""
+    try:
+        return frozenset(app.consumer.assignment())
+    except ConsumerNotStarted:
+        return frozenset()
 
 
 def source_of(event: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import mode
 
-from stream.app import App
+from stream.app import App, assigned
 from stream.inbox import Inbox
 
 logger = logging.getLogger(__name__)
@@ -76,9 +76,8 @@ class Watchdog(mode.Service):
 def lag_of(app: App) -> int:
     """Return how many events of the assigned partitions are not yet committed, as far as Faust knows."""
     monitor = app.monitor
-    assigned = app.consumer.assignment() if app.consumer is not None else ()
     total = 0
-    for tp in assigned:
+    for tp in assigned(app):
         end, done = monitor.tp_end_offsets.get(tp), monitor.tp_committed_offsets.get(tp)
         if end is not None and done is not None:
             total += max(0, end - done)

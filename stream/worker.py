@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from alerts.config import DatabaseConfig
 from alerts.policy import PolicyKeeper
 from alerts.store.database import open_engine, reading
-from stream.app import App, make_app
+from stream.app import App, assigned, make_app
 from stream.health import HealthPort
 from stream.inbox import Inbox
 from stream.metrics import POLICY_VERSION, WAITING
@@ -114,12 +114,14 @@ def run_worker(kind: Kind, settings: Settings) -> None:
     ):
         app.add_dependency(service)  # from the start: the health port answers while Kafka is waited for
     logger.info("worker %s of kind %s", name.name, kind)
-    faust.Worker(app, loglevel="warn", redirect_stdouts=False, quiet=True).execute_from_commandline()
+    process = faust.Worker(app, loglevel="warn", redirect_stdouts=False, quiet=True)
+    process.spinner = None  # it would write control characters into the log
+    process.execute_from_commandline()
 
 
 async def _why_not_ready(app: App, engine: AsyncEngine, policies: PolicyKeeper) -> str | None:
     """Return what keeps the worker from working, None if nothing does."""
-    if app.consumer is None or not app.consumer.assignment():
+    if not assigned(app):
         return "no partitions are assigned yet"
     try:
         policies.policy  # noqa: B018  (raises LookupError while there is none)
