@@ -60,8 +60,11 @@ class Bank:
             # The labels of the last 0.3 s wait for what comes next; nothing does.
             track.fill((SETTLE_STEPS + 1) * STEP_SAMPLES, lost=True)
         self._advance(call.tracks.values())
-        for second in list(call.closed):
-            call.closed[second] = {s: v for s, v in call.closed[second].items() if second <= ends[s]}
+        whole = {
+            second: {side: values for side, values in sides.items() if second <= ends[side]}
+            for second, sides in call.closed.items()
+        }
+        call.closed = {second: sides for second, sides in whole.items() if sides}
         call.finished = True
         return score(self._rows, {conversation_id: call})
 

@@ -1,4 +1,4 @@
-"""What is usual for one speaker: a slow average that loud seconds cannot drag along, provisional until it knows enough."""
+"""What is usual for one speaker: a slow average that loud seconds cannot drag along."""
 
 from __future__ import annotations
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.values import BoolArray, FloatArray, IntArray
+
+T = TypeVar("T", bound=np.generic)
 
 HOP_SAMPLES = 80
 HOPS_PER_STEP = 2
@@ -33,7 +36,7 @@ class Settled:
     """True where this side speaks; never where not `known`."""
 
 
-def delay(waiting: NDArray[np.generic], fresh: NDArray[np.generic], counts: IntArray) -> NDArray[np.generic]:
+def delay(waiting: NDArray[T], fresh: NDArray[T], counts: IntArray) -> NDArray[T]:
     """Push `fresh` (rows, n) through the queue `waiting` (rows, length): returns what comes out, (rows, n).
 
     Row r takes part with its first `counts[r]` values; what comes out past them is meaningless. `waiting` is changed.

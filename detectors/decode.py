@@ -74,7 +74,7 @@ def to_pcm16(samples: FloatArray) -> NDArray[np.int16]:
     scaled = np.rint(samples * np.float32(FULL_SCALE))
     if not np.isfinite(scaled).all():
         scaled = np.nan_to_num(scaled, nan=0.0, posinf=FULL_SCALE, neginf=-FULL_SCALE)
-    return np.clip(scaled, -32768, 32767).astype(np.int16)
+    return np.asarray(np.clip(scaled, -32768, 32767), np.int16)
 
 
 def encode_mulaw(samples: FloatArray) -> bytes:
@@ -84,7 +84,8 @@ def encode_mulaw(samples: FloatArray) -> bytes:
     exponent = np.frexp(size.astype(np.float32))[1] - 8
     mantissa = (size >> (exponent + 3)) & 0x0F
     sign = np.where(pcm < 0, 0x80, 0)
-    return (~(sign | (exponent << 4) | mantissa) & 0xFF).astype(np.uint8).tobytes()
+    code = ~(sign | (exponent << 4) | mantissa) & 0xFF
+    return np.asarray(code, np.uint8).tobytes()
 
 
 def _lowpass(factor: int) -> NDArray[np.float64]:

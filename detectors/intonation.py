@@ -41,12 +41,12 @@ HOP_SECONDS = 0.01
 _SIGMA_OF_MAD = 1.4826
 
 
-def hz(semitones: FloatArray) -> FloatArray:
+def hz(semitones: FloatArray | float) -> FloatArray:
     """Frequency of `semitones` over 100 Hz."""
     return np.asarray(100.0 * 2.0 ** (np.asarray(semitones) / 12))
 
 
-def semitones(f0_hz: FloatArray) -> FloatArray:
+def semitones(f0_hz: FloatArray | float) -> FloatArray:
     """Semitones of `f0_hz` over 100 Hz."""
     return np.asarray(12 * np.log2(np.asarray(f0_hz) / 100.0))
 

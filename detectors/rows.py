@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import decode, intonation, losses, spectrum, speech_rate, turns, voice_activity, volume
-from detectors.columns import HOPS_PER_STEP, STEP_SAMPLES, STEPS_PER_SECOND, Settled, decibels, within
+from detectors.columns import HOP_SAMPLES, HOPS_PER_STEP, STEP_SAMPLES, STEPS_PER_SECOND, decibels
 from detectors.decode import FULL_SCALE
 from detectors.tracks import Track
 from detectors.values import BoolArray, FloatArray, IntArray
@@ -28,7 +28,7 @@ ROWS_AT_ONCE = 256
 STEPS_AT_ONCE = 20
 """256 rows of 0.4 s are 3.5 MB of sound: more falls out of the cache, fewer pay numpy's overhead more often."""
 
-_HOP = spectrum.HOP_SAMPLES
+_HOP = HOP_SAMPLES
 _TAIL = spectrum.TAIL_SAMPLES
 
 
@@ -100,11 +100,12 @@ class Rows:
         power = np.maximum(np.einsum("rks,rks->rk", blocks, blocks) / np.float32(STEP_SAMPLES) - mean * mean, 0)
         mine = {name: self.columns[name][rows] for name in DETECTORS}
         active = mine["voice_activity"]
-        passes = voice_activity.gate(active, decibels(power), lost, counts)
+        passes, plain = voice_activity.gate(active, decibels(power), lost, counts)
         raw = voice_activity.ask_webrtc([track.vad for track in tracks], pcm, passes)
         low, high, voicing, f0_hz = self._frames(sound, np.repeat(passes, HOPS_PER_STEP, axis=1))
+        raw |= plain & (voicing.reshape(*raw.shape, HOPS_PER_STEP).max(axis=2) > voice_activity.PLAINLY_VOICED)
 
-        settled = voice_activity.settle(active, raw, lost, counts, first_step)
+        settled = voice_activity.settle(active, raw, passes, lost, counts, first_step)
         hops = counts * HOPS_PER_STEP
         voice_activity.accumulate(active, settled)
         volume.accumulate(mine["volume"], power, settled)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from detectors import intonation, turns
 from detectors.baselines import REMEMBERS_SECONDS
-from detectors.columns import STEPS_PER_SECOND
 from detectors.rows import DETECTORS, Rows
 from detectors.tracks import Conversation
 from detectors.values import SIDES_OF_A_CALL
@@ -89,5 +88,8 @@ def baselines(rows: Rows, row: int) -> dict[str, tuple[float, bool]]:
         if mine["kept"] or mine["seconds"] >= module.BASELINE_AFTER_SECONDS:
             value = float(mine["value"])
             metric = module.BASELINE_METRIC
-            found[metric] = (float(intonation.hz(value)) if module is intonation else value, not mine["kept"])
+            found[metric] = (
+                float(intonation.hz(value)) if module is intonation else value,
+                not mine["kept"],
+            )
     return found
