@@ -214,7 +214,8 @@ async def _database(settings: Settings) -> Check:
     # Imported here: a machine without the database's driver still gets the other answers.
     try:
         from alerts.config import DatabaseConfig
-        from alerts.store.database import open_engine, schema_state
+        from alerts.store.database import open_engine
+        from alerts.store.schema import schema_state
     except ImportError as error:
         return Check(
             name, False, f"the store cannot be loaded: {_in_one_line(error)}", "pip install 'tonewatch[postgres]'"

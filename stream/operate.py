@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from alerts.policy import SHIPPED_PACKS, SHIPPED_RULES, import_policy, read_files
-from alerts.store.database import open_engine, schema_state, upgrade
+from alerts.store.database import open_engine
+from alerts.store.schema import schema_state, upgrade
 from stream.settings import Settings
 from stream.worker import database_config
 

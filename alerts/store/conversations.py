@@ -29,7 +29,9 @@ async def lock(
     blank = {"team": UNASSIGNED, "memory": {}}
     rows = [{**blank, **new[key], "platform": key[0], "conversation_id": key[1]} for key in keys]
     await connection.execute(insert(connection, conversations).on_conflict_do_nothing(), rows)
-    query = select(conversations).where(_KEY.in_(keys)).order_by(_KEY)
+    query = (
+        select(conversations).where(_KEY.in_(keys)).order_by(conversations.c.platform, conversations.c.conversation_id)
+    )
     found = await connection.execute(query.with_for_update())
     return {(row.platform, row.conversation_id): row for row in found}
 

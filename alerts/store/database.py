@@ -1,23 +1,17 @@
-"""Opens the database: engines, transactions that write, and the schema's state."""
+"""Opens the database: engines, and transactions that write or only read."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Table, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from alerts.config import DatabaseConfig
 
-MIGRATIONS = Path(__file__).with_name("migrations")
 BUSY_TIMEOUT_SECONDS = 5.0
 
 
@@ -83,32 +77,3 @@ async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 def insert(connection: AsyncConnection, table: Table) -> postgresql.Insert | sqlite.Insert:
     """Return the dialect's INSERT, which knows ON CONFLICT (both spell it alike)."""
     return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
-
-
-def _alembic(connection: Connection | None = None) -> Config:
-    """Return Alembic's configuration; there is no alembic.ini, the package carries its migrations."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["connection"] = connection
-    return config
-
-
-async def upgrade(engine: AsyncEngine) -> None:
-    """Bring the schema to this version; does nothing where it is there already."""
-
-    def run(connection: Connection) -> None:
-        command.upgrade(_alembic(connection), "head")
-
-    async with writing(engine) as connection:
-        await connection.run_sync(run)
-
-
-async def schema_state(engine: AsyncEngine) -> tuple[str | None, str | None]:
-    """Return (revision in the database, revision of this version); None where there is none."""
-
-    def current(connection: Connection) -> str | None:
-        return MigrationContext.configure(connection).get_current_revision()
-
-    async with reading(engine) as connection:
-        found = await connection.run_sync(current)
-    return found, ScriptDirectory.from_config(_alembic()).get_current_head()
