@@ -127,7 +127,7 @@ def parse_rules(text: str, source: str) -> RuleSet:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RuleError([f"{source}: not TOML: {error}"]) from None
-    problems = [f"{source}:1: `{key}` is no key of a rule file; write [[rule]]" for key in tables if key != "rule"]
+    problems = [(1, f"`{key}` is no key of a rule file; write [[rule]]") for key in tables if key != "rule"]
     entries = tables.get("rule", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise RuleError([f"{source}:1: `rule` is not a list of tables; begin each rule with [[rule]]"])
@@ -136,7 +136,7 @@ def parse_rules(text: str, source: str) -> RuleSet:
 
         def report(path: Path, problem: str, index: int = index, entry: Mapping[str, Any] = entry) -> None:
             named = f"rule {entry['id']}" if isinstance(entry.get("id"), str) else f"rule {index + 1}"
-            problems.append(f"{source}:{line_of(text, index, path)}: {named}: {problem}")
+            problems.append((line_of(text, index, path), f"{named}: {problem}"))
 
         try:
             rule = _rule(RuleShape.model_validate(entry), report)
@@ -148,7 +148,7 @@ def parse_rules(text: str, source: str) -> RuleSet:
             report(("id",), f"`id` is {rule.id!r}, which an earlier rule has; write another one")
         rules.append(rule)
     if problems:
-        raise RuleError(problems)
+        raise RuleError(f"{source}:{line}: {problem}" for line, problem in sorted(problems))
     return RuleSet(rules)
 
 
