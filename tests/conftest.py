@@ -178,10 +178,11 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The path of a Chromium for Playwright's `executable_path`."""
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        path = shutil.which(name)
+    on_path = (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))
+    of_playwright = sorted(Path.home().glob(".cache/ms-playwright/chromium-*/chrome-linux*/chrome"))
+    for path in (*on_path, *map(str, of_playwright)):
         if path:
             said = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
-            services.RAN["Chromium"] = said.split()[1]
+            services.RAN["Chromium"] = next(word for word in said.split() if word[0].isdigit())
             return path
     services.missing("There is no Chromium.", "apt-get install -y chromium fonts-noto-cjk")
