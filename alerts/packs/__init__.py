@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
 
 from detectors.phrases.boundaries import Segment, segmenter
 
@@ -17,4 +19,8 @@ def shipped_packs() -> dict[str, str]:
 @cache
 def chinese_words() -> Segment:
     """Segmentation by the dictionary of the installed jieba; half a second and 100 MB the first time in a process."""
-    return segmenter(files("jieba").joinpath("dict.txt").read_text("utf-8"))
+    # Found without importing: jieba warns when Python compiles it, which `segmenter` keeps quiet.
+    spec = find_spec("jieba")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("jieba is not installed; install tonewatch with its dependencies.")
+    return segmenter(Path(spec.origin).with_name("dict.txt").read_text("utf-8"))

@@ -57,26 +57,27 @@ class Edges:
         self._segment = segment
         self._cuts: set[int] | None = None
 
-    def fit(self, start: int, end: int) -> bool:
+    def fit(self, start: int, end: int, letters: int) -> bool:
         """Whether text[start:end] begins where a word begins and ends where one ends.
 
-        An end that is not a letter of an unspaced script always fits. From four characters on one fitting end is
-        enough: 全网最低 is meant in 全网最低价 too, though 低价 is a word, and so long a chance hit is rare. A single
-        character must also end its clause, for names that no dictionary has fall apart: 滚！ and 滚吧, not 滚天沟.
-        Without a segmenter longer phrases fit anywhere and a single character where nothing stands before it.
+        `letters` of the text in between belong to the phrase, the others only separate. An end that is not a letter of
+        an unspaced script always fits. From four letters on one fitting end is enough: 全网最低 is meant in 全网最低价
+        too, though 低价 is a word, and so long a chance hit is rare. A single character must also end its clause, for
+        names that no dictionary has fall apart: 滚！ and 滚吧, not 滚天沟. Without a segmenter longer phrases fit
+        anywhere and a single character where nothing stands before it.
         """
         text = self._text
         open_start = start == 0 or not (is_unspaced(text[start]) and is_unspaced(text[start - 1]))
         open_end = end == len(text) or not (is_unspaced(text[end - 1]) and is_unspaced(text[end]))
         if open_start and open_end:
             return True
-        if end - start == 1 and not open_end and text[end] not in _EXCLAIMING:
+        if letters == 1 and not open_end and text[end] not in _EXCLAIMING:
             return False
         if self._segment is None:
-            return end - start > 1 or open_start
+            return letters > 1 or open_start
         cuts = self._all_cuts(self._segment)
         fits = (open_start or start in cuts), (open_end or end in cuts)
-        return any(fits) if end - start >= 4 else all(fits)
+        return any(fits) if letters >= 4 else all(fits)
 
     def is_word(self, start: int, end: int) -> bool:
         """Whether text[start:end] is one word, False without a segmenter."""

@@ -119,7 +119,7 @@ def with_gaps(view: View, pieces: Sequence[tuple[Pattern, int, int]], gap: int) 
                 break
             reached = spans[place][1]
         else:
-            yield Candidate(pattern, view, start, reached, "apart")
+            yield Candidate(pattern, view, start, reached, "plain")
 
 
 def to_word_ends(text: str, pattern: Pattern, start: int, end: int) -> tuple[int, int]:

@@ -104,12 +104,11 @@ def _apart(words: list[str]) -> Iterable[str]:
                 yield " ".join([*words[:number], *pieces, *words[number + 1 :]])
 
 
-def _spellings_of_words(phrase: Phrase) -> Iterable[str]:
-    for spelling in phrase.spellings:
-        yield spelling
-        for apostrophe in "'’":
-            if apostrophe in spelling:
-                yield spelling.replace(apostrophe, "")
+def _spellings(phrase: Phrase) -> Iterable[tuple[str, str]]:
+    """(what is looked for, as the lexicon writes it): each spelling, and without its apostrophes."""
+    for written in phrase.spellings:
+        for spelling in dict.fromkeys((written, written.replace("'", "").replace("’", ""))):
+            yield spelling, written
 
 
 class _Builder:
@@ -123,20 +122,22 @@ class _Builder:
 
     def phrase(self, index: int, phrase: Phrase) -> None:
         evasive = phrase.match == "evasive"
-        for spelling in _spellings_of_words(phrase):
+        views = set()
+        for spelling, written in _spellings(phrase):
             parts = [part for part in spelling.split("*") if part.strip()]
             run_on = is_run_on(spelling)
+            views.add(run_on)
             if len(parts) > 1:
                 self._gap(index, parts, run_on)
             elif run_on:
                 self._run_on(index, parts[0], evasive)
             else:
-                self._words(index, spelling, evasive)
+                self._words(index, spelling, written, evasive)
         for allowed in phrase.allow:
-            if is_run_on(phrase.phrase):
+            if True in views:
                 string = run_on_view(fold(allowed))
                 self.add(self.sets.run_on, string, Pattern(index, "allow", string, allowed))
-            else:
+            if False in views and not is_run_on(allowed):
                 string = words_view(fold(allowed))
                 self.add(self.sets.words, string, Pattern(index, "allow", string.strip(), allowed, True, True))
 
@@ -163,14 +164,14 @@ class _Builder:
                 elif letter.isalpha():
                     self.add(self.sets.run_on, letter * 3, _RUN)
 
-    def _words(self, index: int, spelling: str, evasive: bool) -> None:
+    def _words(self, index: int, spelling: str, written: str, evasive: bool) -> None:
         padded_start, padded_end = not spelling.startswith("*"), not spelling.endswith("*")
         body = words_view(fold(spelling)).strip()
 
         def padded(text: str) -> str:
             return " " * padded_start + text + " " * padded_end
 
-        plain = Pattern(index, "plain", body, spelling, padded_start, padded_end)
+        plain = Pattern(index, "plain", body, written, padded_start, padded_end)
         self.add(self.sets.words, padded(body), plain)
         if not evasive:
             return
@@ -181,9 +182,9 @@ class _Builder:
         if padded_start and padded_end:
             for text in _apart(body.split()):
                 if text != body:
-                    self.add(self.sets.words, padded(text), Pattern(index, "apart", body, spelling, True, True))
+                    self.add(self.sets.words, padded(text), Pattern(index, "apart", body, written, True, True))
             if sum(letter.isalpha() for letter in body) >= 3:
-                self.add(self.sets.leet, leet_spelling(spelling), Pattern(index, "plain", body, spelling))
+                self.add(self.sets.leet, leet_spelling(spelling), Pattern(index, "plain", body, written))
 
 
 def patterns_of(lexicon: Lexicon) -> PatternSets:

@@ -13,7 +13,7 @@ from detectors.phrases.memory import SpeakerMemory
 from detectors.phrases.patterns import Pattern, is_run_on
 from detectors.values import Hit
 
-_CLAUSE_ENDS = frozenset("。！？；，、,;!?\n…")
+_CLAUSE_ENDS = frozenset("。！？；，、,.;!?\n…")
 NEGATION_CODE_POINTS = 10, 32
 """How far before a phrase, in the same clause, a word of its `negation` may stand, in Chinese and in words with blanks:
 没有任何投资是|包赚不赔的, "never let anyone on the phone | tell you"."""
@@ -83,11 +83,13 @@ class Validator:
             joins_clauses = across or (how == "separated" and clauses)
             if not self._edges_hold(first, last):
                 return None
-            if (phrase.boundary == "word" or joins_clauses) and not self._edges.fit(first, last + 1):
+            if (phrase.boundary == "word" or joins_clauses) and not self._edges.fit(
+                first, last + 1, candidate.end - candidate.start
+            ):
                 return None
             if how == "repeated" and self._is_doubled_word(first, last + 1):
                 return None
-        elif self._is_foreign_word(candidate) and not any(map(_is_foreign, candidate.pattern.written)):
+        elif self._is_of_another_alphabet(candidate):
             return None
         if phrase.negation and not across and self._is_negated(phrase, span[0], NEGATION_CODE_POINTS[not run_on]):
             return None
@@ -106,12 +108,14 @@ class Validator:
     def _how(self, candidate: Candidate, span: tuple[int, int]) -> str:
         if candidate.how != "plain":
             return "separated" if candidate.how == "apart" else candidate.how
-        written = self._mapped.source[slice(*span)]
-        if written == candidate.pattern.written:
+        if candidate.pattern.form == "part":
+            return "folded"
+        text, written = self._mapped.source[slice(*span)], candidate.pattern.written.strip("*")
+        if text == written:
             return "exact"
-        plain = " ".join(fold(written).split())
-        as_written = " ".join(fold(candidate.pattern.written).replace("*", " ").split())
-        return "folded" if plain in (candidate.pattern.string, as_written) else "separated"
+        if not is_run_on(candidate.pattern.string):
+            return "folded"  # whole words, whatever stands between them
+        return "folded" if fold(text).split() == fold(written).split() else "separated"
 
     def _may_join(self, candidate: Candidate, phrase: Phrase, first: int) -> bool:
         """Whether pieces of two messages belong together and were not reported before."""
@@ -147,18 +151,18 @@ class Validator:
         pairs = (place for place in range(start, end - 1) if text[place] == text[place + 1])
         return any(self._edges.is_word(place, place + 2) for place in pairs)
 
-    def _is_foreign_word(self, candidate: Candidate) -> bool:
-        """Whether a word of the hit is written wholly in another alphabet: Russian рот is not "pot"."""
+    def _is_of_another_alphabet(self, candidate: Candidate) -> bool:
+        """Whether it is no disguise but a word of another language: Russian рот is not "pot", nor "cop" Russian сор."""
         mapped, view = self._mapped, candidate.view
-        letters: list[bool] = []
-        for place in range(candidate.start, candidate.end + 1):
-            if place == candidate.end or view.text[place] == " ":
-                if len(letters) > 1 and all(letters):
-                    return True
-                letters = []
+        words: list[list[bool]] = [[]]
+        for place in range(candidate.start, candidate.end):
+            if view.text[place] == " ":
+                words.append([])
             elif (index := mapped.origin[view.at[place]]) >= 0:
-                letters.append(_is_foreign(mapped.source[index]))
-        return False
+                words[-1].append(_is_foreign(mapped.source[index]))
+        if any(map(_is_foreign, candidate.pattern.written)):
+            return not any(map(any, words))
+        return any(len(letters) > 1 and all(letters) for letters in words)
 
     def _is_negated(self, phrase: Phrase, start: int, reach: int) -> bool:
         before = self._mapped.source[max(0, start - reach) : start]

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import random
+import sys
+
+import pytest
+
+from detectors.phrases.fold import (
+    Mapped,
+    fold,
+    fold_character,
+    is_mark,
+    is_unspaced,
+    run_on_view,
+    words_view,
+    words_view_of_ascii,
+)
+from detectors.phrases.lookalikes import LATIN_LOOKALIKES
+from detectors.phrases.traditional import SIMPLIFIED
+
+
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
+        ("ＳＨＵＴ　ＵＰ", "shut up"),
+        ("𝓼𝓽𝓾𝓹𝓲𝓭", "stupid"),
+        ("⒮⒯⒰", "stu"),
+        ("🅸🄳🅘", "idi"),
+        ("🇮🇩", "id"),
+        ("①➀❶⒈١壹", "111111"),
+        ("1️⃣", "1"),
+        ("騙子", "骗子"),
+        ("妳們", "你们"),
+        ("老", "老"),
+        ("㊙", "秘"),
+        ("mộrộn", "moron"),
+        ("f̷̛o̴͝o̶͘l̵̾", "fool"),
+        ("sсаm", "scam"),
+        ("50µs", "50us"),
+        ("straße", "strasse"),
+        ("ﬃ", "ffi"),
+        ("İ", "i"),
+        ("s\u200bc\u00ada\u2060m\ufe0f", "scam"),
+        ("骗\u3164子", "骗子"),
+        ("傻…瓜", "傻 瓜"),
+        ("傻😂瓜", "傻 瓜"),
+        ("\ud800骗", " 骗"),
+        ("ガ", "ガ"),
+        ("한", "한"),
+    ],
+)
+def test_characters_are_written_in_plain_spelling(written: str, plain: str) -> None:
+    assert fold(written) == plain
+
+
+def test_folding_twice_changes_nothing() -> None:
+    # Phrases, texts and tails of earlier messages meet folded once or twice; Unicode has 1.1 million code points.
+    wrong = [
+        code
+        for code in range(0, sys.maxunicode + 1, 1)
+        if (folded := fold_character(chr(code))) != chr(code) and "".join(map(fold_character, folded)) != folded
+    ]
+    assert wrong == []
+
+
+def test_tables_lead_to_plain_letters() -> None:
+    assert all(latin in "abcdefghijklmnopqrstuvwxyz" for latin in LATIN_LOOKALIKES.values())
+    assert len(SIMPLIFIED) > 2_900
+    assert not set(SIMPLIFIED) & set(SIMPLIFIED.values())
+
+
+def test_which_scripts_have_blanks_between_words() -> None:
+    assert all(map(is_unspaced, "骗ガ한ไ㐀𠀀"))
+    assert not any(map(is_unspaced, "aяα5áა "))
+
+
+def test_marks_of_letters_are_no_accents() -> None:
+    assert is_mark("\u0301") and is_mark("\u20dd") and is_mark("\u0489")
+    assert not is_mark("\u0e34") and not is_mark("\u094d") and not is_mark("\u3099")  # Thai i, virama, dakuten
+
+
+def test_latin_view_holds_padded_words() -> None:
+    assert words_view(fold("Hello,你这个IDIOT别说 ok_1")) == " hello idiot ok 1 "
+    assert run_on_view(fold("你 这，个 IDIOT")) == "你这个idiot"
+
+
+def random_text(seed: int, alphabet: str, length: int = 60) -> str:
+    return "".join(random.Random(seed).choices(alphabet, k=length))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_mapped_views_are_the_fast_views_with_the_way_back(seed: int) -> None:
+    text = random_text(seed, "aB1 ，。骗騙\u200b①ﬃ😀é́Ж\ud800\n.")
+    tail = "你 ab\n骗"
+    for earlier in ("", tail):
+        mapped = Mapped(earlier, text)
+        joined = f"{earlier}\n{fold(text)}" if earlier else fold(text)
+        assert mapped.words().text == words_view(joined)
+        assert mapped.run_on().text == run_on_view(joined)
+        for view in (mapped.words(), mapped.run_on()):
+            assert len(view.at) == len(view.text)
+            for character, index in zip(view.text, view.at, strict=True):
+                if character != " " and mapped.origin[index] >= 0:
+                    assert character in fold(text[mapped.origin[index]])
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_ascii_has_a_shorter_way_to_the_same_view(seed: int) -> None:
+    text = random_text(seed, "".join(map(chr, range(128))))
+    assert words_view_of_ascii(text) == words_view(fold(text))
