@@ -33,12 +33,10 @@ class Links:
     """(topic without prefix, key, JSON body), awaited until the broker has it: fills the feeds."""
     tail_scores: Callable[[], AsyncIterator[dict[str, object]]] | None = None
     """Every record of `qa.scores` from now on."""
-    is_lagging: Callable[[], Awaitable[bool]] | None = None
-    """Whether the chat topic lags."""
     limits: Callable[[str | None], dict[str, float]] | None = None
     """The limits of the rules in force for a language: metric -> value, drawn as dashes."""
     sweep: Callable[[], Awaitable[None]] | None = None
-    """One round of `alerts.sweep`, run once a second."""
+    """One round of `alerts.sweep`, run once a second; whether the chat topic lags is its own to ask."""
 
 
 @dataclass(slots=True)

@@ -26,8 +26,8 @@ router = APIRouter(prefix="/api", tags=["interceptions"])
 EXPORT_PAGE = 500
 EXPORT_COLUMNS = (
     "at", "kind", "id", "platform", "conversation_id", "message_id", "agent_id", "agent_name", "team", "text",
-    "category", "severity", "phrases", "outcome", "intercepted_by", "attempt", "policy_version", "review", "review_reason",
-    "reviewed_by", "latency_ms",
+    "category", "severity", "phrases", "outcome", "intercepted_by", "attempt", "policy_version", "review",
+    "review_reason", "reviewed_by", "latency_ms",
 )  # fmt: skip
 _REFUSALS: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (401, 403)}
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {**_REFUSALS, 404: {"model": Problem}}
