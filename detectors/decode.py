@@ -104,7 +104,7 @@ def to_8k(state: NDArray[np.void], row: int, samples: FloatArray, rate: int) -> 
     int16 because every source is 16-bit or less, webrtcvad takes nothing else, and rounding makes the track
     the same to the bit however the call was cut. A row whose rate changes starts with an empty filter.
     """
-    if rate == RATE:
+    if rate == RATE or not len(samples):
         return to_pcm16(samples)
     taps = _LOWPASS[rate]
     factor = rate // RATE

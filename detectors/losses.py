@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.columns import SETTLE_STEPS, STEP_SAMPLES, STEP_SECONDS, Settled, delay, within
+from detectors.columns import SETTLE_STEPS, STEP_SAMPLES, STEP_SECONDS, STEPS_PER_SECOND, Settled, delay, within
 from detectors.values import BoolArray, FloatArray
 
 WINDOW_SECONDS = 10
@@ -42,7 +42,7 @@ def accumulate(state: NDArray[np.void], clipped: NDArray[np.integer], block: Set
 def close_second(state: NDArray[np.void], slow: BoolArray) -> dict[str, FloatArray]:
     """Lost seconds and clipped share of the last 10 s, one per row."""
     state["lost_seconds"] += np.where(slow, state["lost_steps"][:, 0] * STEP_SECONDS, 0)
-    lost = state["lost_steps"].sum(axis=1) * STEP_SECONDS
+    lost = state["lost_steps"].sum(axis=1) / STEPS_PER_SECOND
     heard = state["steps"].sum(axis=1)
     share = np.where(heard > 0, state["clipped"].sum(axis=1) / np.maximum(heard * STEP_SAMPLES, 1), np.nan)
     for name in ("lost_steps", "clipped", "steps"):

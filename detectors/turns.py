@@ -16,6 +16,7 @@ STATE = np.dtype(
         ("talked_steps", "i4", (2,)),
         ("pause_steps", "i4", (2,)),
         ("both_steps", "i4"),
+        ("apart_steps", "i4"),
         ("interrupter", "i1"),
         ("overtalk_steps", "u1", (WINDOW_SECONDS,)),  # slow
         ("interruptions", "u1", (WINDOW_SECONDS, 2)),  # slow
@@ -31,7 +32,7 @@ OVERTALK_STEPS = 25
 INTO_TALK_STEPS = 50
 """The other has spoken for 1.0 s when an interruption begins."""
 BREATH_STEPS = 25
-"""A pause up to 0.5 s does not end a turn: people breathe in the middle of what they say."""
+"""A pause up to 0.5 s ends neither a turn nor an overlap: people breathe in the middle of what they say."""
 NOBODY = -1
 
 
@@ -48,31 +49,31 @@ def follow(state: NDArray[np.void], speech: BoolArray, known: BoolArray, held: B
     interruption is an onset at least 1.0 s into the other's talk whose overlap lasts 0.5 s.
     """
     silent, talked, pause = (state[name].copy() for name in ("silent_steps", "talked_steps", "pause_steps"))
-    both_steps, interrupter = state["both_steps"].copy(), state["interrupter"].copy()
+    both_steps, apart, interrupter = state["both_steps"].copy(), state["apart_steps"].copy(), state["interrupter"].copy()
     overtalk = np.zeros(len(state), np.int64)
     interruptions = np.zeros((len(state), 2), np.int64)
-    before = np.zeros((len(state), 2), bool)
     for step in range(STEPS_PER_SECOND):
         now, heard = speech[:, :, step], known[:, :, step]
         anyone, both = now.any(axis=1), now.all(axis=1)
         silent = np.where(anyone, 0, silent + (heard.all(axis=1) & ~held[:, step]))
 
         starts = both & (both_steps == 0)
-        before = talked >= INTO_TALK_STEPS
-        # The side that had talked less just came in; it interrupts when the other was well under way.
-        cuts_in = now & (talked == 0) & before[:, ::-1]
+        # Who was not speaking has just come in; that interrupts when the other was well under way.
+        cuts_in = now & (talked == 0) & (talked >= INTO_TALK_STEPS)[:, ::-1]
         who = np.where(cuts_in[:, 0], 0, np.where(cuts_in[:, 1], 1, NOBODY))
         interrupter = np.where(starts, who, interrupter)
-        both_steps = np.where(both, both_steps + 1, 0)
-        overtalk += np.where(both_steps == OVERTALK_STEPS, OVERTALK_STEPS, both_steps > OVERTALK_STEPS)
-        counted = (both_steps == OVERTALK_STEPS) & (interrupter != NOBODY)
+        both_steps = np.minimum(both_steps + both, OVERTALK_STEPS + 1)
+        overtalk += both * np.where(both_steps == OVERTALK_STEPS, OVERTALK_STEPS, both_steps > OVERTALK_STEPS)
+        counted = both & (both_steps == OVERTALK_STEPS) & (interrupter != NOBODY)
         interruptions[counted, interrupter[counted]] += 1
 
+        apart = np.where(both, 0, np.minimum(apart + 1, BREATH_STEPS + 1))
+        both_steps = np.where(apart > BREATH_STEPS, 0, both_steps)
         pause = np.where(now, 0, pause + heard)
         talked = np.where(now, np.minimum(talked + 1, 10 * INTO_TALK_STEPS), np.where(pause > BREATH_STEPS, 0, talked))
 
     state["silent_steps"], state["talked_steps"], state["pause_steps"] = silent, talked, np.minimum(pause, 1000)
-    state["both_steps"], state["interrupter"] = np.minimum(both_steps, 2 * OVERTALK_STEPS), interrupter
+    state["both_steps"], state["apart_steps"], state["interrupter"] = both_steps, apart, interrupter
     for name, fresh in (("overtalk_steps", overtalk), ("interruptions", interruptions)):
         state[name][:, 1:] = state[name][:, :-1].copy()
         state[name][:, 0] = fresh
@@ -87,8 +88,8 @@ def results(state: NDArray[np.void]) -> dict[str, FloatArray]:
     share = np.where(total > 0, spoken / np.maximum(total, STEP_SECONDS), np.nan)
     alike = np.ones((1, 2))
     return {
-        "turns.dead_air_seconds": state["silent_steps"][:, None] * STEP_SECONDS * alike,
-        "turns.overtalk_seconds": state["overtalk_steps"].sum(axis=1)[:, None] * STEP_SECONDS * alike,
+        "turns.dead_air_seconds": state["silent_steps"][:, None] / STEPS_PER_SECOND * alike,
+        "turns.overtalk_seconds": state["overtalk_steps"].sum(axis=1)[:, None] / STEPS_PER_SECOND * alike,
         "turns.interruptions": state["interruptions"].sum(axis=1).astype(np.float64),
         "turns.talk_share": share,
     }
