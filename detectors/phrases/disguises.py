@@ -17,7 +17,8 @@ GAP_CODE_POINTS = 8
 Find = Callable[[str], list[tuple[Pattern, int, int]]]
 
 _LEET = dict(zip("0123456789@$!|+(€£¢¥", "oizeasgtbgasiitcelcy", strict=True))
-_SIGNS = re.escape("0123456789@$!|+(€£¢¥")
+_SIGNS = re.escape("".join(_LEET))
+_SIGN_BYTES = "".join(_LEET).encode("ascii", "ignore")
 # A sign between letters, before two letters or, unless it may be punctuation, after two. No open repetition: linear.
 _MAY_BE_LEET = re.compile(
     f"[A-Za-z][{_SIGNS}]{{1,3}}[A-Za-z]|[{_SIGNS}][A-Za-z][A-Za-z{_SIGNS}]|[A-Za-z]{{2}}[0-9@$|+(€]"
@@ -26,6 +27,8 @@ _MAY_BE_LEET = re.compile(
 
 def may_be_leet(text: str) -> bool:
     """Whether some word of the text has signs or digits among its letters."""
+    if text.isascii() and len(text.encode("ascii").translate(None, _SIGN_BYTES)) == len(text):
+        return False  # a tenth of the cost of searching, and most texts have none
     return _MAY_BE_LEET.search(text) is not None
 
 

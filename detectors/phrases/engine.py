@@ -85,23 +85,24 @@ class PhraseEngine:
         if is_ascii:
             words = words_view_of_ascii(text)
             own = words[1:-1]
-            run_on = run_on_view(tail + own) if tail and not tail.isascii() else ""
+            run_on = own if not tail.isascii() else ""
         else:
             pieces = fold(text).split()
             own = " ".join(pieces)
             run_on = "".join(pieces)
             words = words_view(own) if _SPACED.search(own) else ""
-            if tail:
-                run_on = run_on_view(tail) + run_on
         if not own:
             return Reading((), memory)
         words_after = run_on_after = 0
-        if tail:
+        if tail and words:
             # A tail is squeezed already, so plain ASCII needs no second look.
             earlier = f" {tail.replace(MESSAGE_END, ' ')}" if tail.isascii() else words_view(tail)[:-1]
             words_after = len(earlier) + 1
-            words = earlier + words if words else ""
-            run_on_after = len(run_on_view(tail)) if run_on else 0
+            words = earlier + words
+        if tail and run_on:
+            earlier = run_on_view(tail)
+            run_on_after = len(earlier)
+            run_on = run_on_view(earlier + run_on) if is_ascii else earlier + run_on
         found_words = self._words.find(words, words_after) if words else []
         found_run_on = self._run_on.find(run_on, run_on_after) if run_on else []
         leet = bool(words) and disguises.may_be_leet(text)
@@ -190,7 +191,11 @@ def _without_repeats(hits: Sequence[Hit]) -> tuple[Hit, ...]:
     kept: list[Hit] = []
     last_end: dict[str, int] = {}
     widest: dict[str, Hit] = {}
-    for hit in sorted(hits, key=lambda hit: (hit.span[0], -hit.span[1], -_STRENGTH[hit.action], hit.phrase_id)):
+    plainest = ("exact", "folded", "separated", "repeated", "leet", "across").index
+    order = sorted(
+        hits, key=lambda hit: (hit.span[0], -hit.span[1], -_STRENGTH[hit.action], hit.phrase_id, plainest(hit.how))
+    )
+    for hit in order:
         if hit.span[0] < last_end.get(hit.phrase_id, -1):
             continue
         over = widest.get(hit.category)

@@ -61,9 +61,11 @@ class SpeakerMemory:
         if not self.tail and not hits:
             return SpeakerMemory(_last(words, TAIL_CODE_POINTS))
         kept = _last(words, TAIL_CODE_POINTS)
-        ends = tuple((phrase_id, end - len(words) + len(kept)) for phrase_id, end in hits)
         before = _last(self.tail, TAIL_CODE_POINTS - len(kept) - 1).strip()
         joined = f"{before}{MESSAGE_END}{kept}" if before else kept
+        if not hits and not self.reported:
+            return SpeakerMemory(joined)
+        ends = tuple((phrase_id, end - len(words) + len(kept)) for phrase_id, end in hits)
         moved = len(joined) - len(kept)
         earlier = ((phrase_id, end - len(self.tail) + len(before)) for phrase_id, end in self.reported if before)
         reported = (*(item for item in earlier if item[1] > 0), *((name, end + moved) for name, end in ends if end > 0))
