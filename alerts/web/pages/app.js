@@ -101,10 +101,7 @@ function Session() {
 function App() {
   language.value; // the whole page is drawn again in the other language
   if (me.value === null) return html`<p class="empty" role="status">${t("loading")}</p>`;
-  if (me.value === false) return html`<${Login} onDone=${() => {
-    const to = new URLSearchParams(location.search).get("to");
-    go(SCREENS.some((each) => to?.split("?")[0] === each.path) ? to : "/floor", true);
-  }} />`;
+  if (me.value === false) return html`<${Login} />`;
   return html`<${Session} />`;
 }
 
@@ -115,7 +112,8 @@ async function start() {
     if (me.value === false && path.value !== "/login") {
       go(`/login?to=${encodeURIComponent(path.value + location.search)}`, true);
     } else if (me.value && !known) {
-      go("/floor", true);
+      const to = new URLSearchParams(location.search).get("to");
+      go(SCREENS.some((each) => to?.split("?")[0] === each.path) ? to : "/floor", true);
     }
     document.title = known && me.value ? `${t(known.words)} · Tonewatch` : "Tonewatch";
   });

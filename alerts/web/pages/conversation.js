@@ -48,7 +48,7 @@ function Bubble({ message, isChosen, isCall, note }) {
 // The foot: which phrase, where, how fast, and how often it was a mistake before.
 function Found({ row, message }) {
   const id = row.phrases[0];
-  const spanOfHit = row.spans[0];
+  const spanOfHit = row.spans.find(([, , phrase]) => phrase === id) ?? row.spans[0];
   const words = spanOfHit ? Array.from(row.text).slice(spanOfHit[0], spanOfHit[1]).join("") : "";
   const history = numbers.value?.by_phrase.find((each) => each.phrase_id === id);
   const how = message?.hits?.find((hit) => hit.phrase_id === id)?.how;
@@ -68,16 +68,14 @@ function Decide({ row, message }) {
   const asking = useSignal(null);
   useEffect(() => { asking.value = null; }, [keyOf(row)]);
   const decide = (decision) => {
-    if (!may("review")) return false;
     if (NEEDS_REASON.has(decision)) asking.value = decision;
     else review(row, decision);
-    return true;
   };
-  useKeys([
+  useKeys(may("review") ? [
     { key: "x", words: "help.upheld", run: () => decide("upheld") },
     { key: "r", words: "help.mistaken", run: () => decide("mistaken") },
     { key: "e", words: "help.exempt", run: () => decide("exempt") },
-  ]);
+  ] : []);
   const button = (decision, key) => html`<button class=${decision === "upheld" ? "primary" : ""} aria-keyshortcuts=${key}
     aria-pressed=${row.review === decision} onClick=${() => decide(decision)}>
     ${t(`review.${decision}`)}${NEEDS_REASON.has(decision) && "…"} <${Key} of=${key} /></button>`;

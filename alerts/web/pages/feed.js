@@ -67,7 +67,7 @@ export const take = (alert) => alert && isWaiting(alert) && may("own_alerts") &&
 
 // What became of it, in words.
 function Outcome({ alert }) {
-  const who = alert.owner === me.value?.login ? t("you") : alert.owner;
+  const who = alert.owner === me.value?.login ? t("you") : alert.owner_name ?? alert.owner;
   if (alert.state === "owned") return html` · <b>${who}</b> ${t("alert.owned")}`;
   if (alert.state === "resolved" || alert.state === "dismissed") {
     return html` · <b>${who ?? ""}</b> ${t(`alert.${alert.state}`)}${alert.note && t("colon")}${alert.note}`;

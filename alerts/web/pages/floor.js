@@ -1,4 +1,5 @@
 // The live floor: alert feed, agent wall and the drawer with one conversation.
+import { may } from "./api.js";
 import { Call } from "./call.js";
 import { ask, Feed, moveAlert, openAlert, take } from "./feed.js";
 import { followFloor } from "./floor_state.js";
@@ -20,8 +21,10 @@ export function FloorScreen() {
     { key: "ArrowDown", run: (event) => inWall(event) && moveRow(1) },
     { key: "ArrowUp", run: (event) => inWall(event) && moveRow(-1) },
     { key: "Enter", words: "help.open", run: () => selectedAlert() && openAlert(selectedAlert()) },
-    { key: "a", words: "help.own", run: () => take(selectedAlert()) },
-    { key: "r", words: "help.resolve", run: () => ask(selectedAlert(), "resolve") },
+    ...(may("own_alerts") ? [
+      { key: "a", words: "help.own", run: () => take(selectedAlert()) },
+      { key: "r", words: "help.resolve", run: () => ask(selectedAlert(), "resolve") },
+    ] : []),
     { key: "Escape", words: "help.close", run: () => (selection.value = null) },
   ]);
   return html`<main class=${`floor ${selection.value ? "opened" : ""}`}>

@@ -8,6 +8,8 @@ import { batch, signal } from "./ui.js";
 export const STRIP_SECONDS = 60;
 const STALE_SECONDS = 5;
 const REFRESH_SECONDS = 30;
+const RETRY_SECONDS = 2;
+const UNKNOWN_SECONDS = 5; // scores of calls that the server does not list must not make it answer every second
 const STATES = { call: 3, hold: 3, chat: 2, idle: 1 };
 
 export const rows = new Map(); // key -> Row
@@ -81,11 +83,11 @@ class Row {
 
 const keyOf = ({ agent_id: agent, conversation_id: conversation }) => agent ?? `?${conversation}`;
 
-// How much a row wants somebody: open alerts by severity, then trouble, then who is talking at all.
+// How much a row wants somebody: its gravest open alert, the newer the sooner, then trouble, then who talks at all.
 function need(row) {
   const agent = row.agent.value;
   const worst = openByAgent.value.get(agent.agent_id)?.[0];
-  return [worst ? rank(worst) : 0, agent.hits > 0 ? 1 : 0, agent.degraded ? 1 : 0, STATES[agent.state] ?? 0];
+  return [worst ? rank(worst) : 0, worst?.opened_at ?? 0, agent.degraded ? 1 : 0, agent.hits > 0 ? 1 : 0, STATES[agent.state] ?? 0];
 }
 
 export function sort() {
@@ -109,12 +111,15 @@ export function sort() {
 
 let refreshTimer = 0;
 let refreshing = false;
+let refreshedAt = 0;
+let following = false;
 
 export async function refresh() {
   if (refreshing) return;
   refreshing = true;
   clearTimeout(refreshTimer);
   refreshTimer = 0;
+  let again = RETRY_SECONDS;
   try {
     const floor = await get("/api/floor");
     batch(() => {
@@ -132,13 +137,16 @@ export async function refresh() {
       sort();
       loaded.value = true;
     });
+    refreshedAt = Date.now();
+    again = REFRESH_SECONDS;
   } finally {
     refreshing = false;
-    soon(REFRESH_SECONDS);
+    if (following) soon(again);
   }
 }
 
 let dueAt = Infinity;
+
 
 // Asks again in so many seconds, or earlier if that was asked for already.
 function soon(seconds) {
@@ -161,8 +169,9 @@ function hear(message) {
     for (const score of message.items) {
       const row = rows.get(keyOf(score));
       // A call or an agent that this page has not seen yet: its name and state come with the next answer.
-      if (!row || row.agent.value.conversation_id !== score.conversation_id) soon(1);
-      else row.hear(score);
+      if (!row || row.agent.value.conversation_id !== score.conversation_id) {
+        soon(Math.max(0.5, UNKNOWN_SECONDS - (Date.now() - refreshedAt) / 1000));
+      } else row.hear(score);
     }
   });
 }
@@ -170,8 +179,10 @@ function hear(message) {
 export function followFloor() {
   const stop = listen(hear);
   const sorting = setInterval(sort, 2000);
+  following = true;
   soon(0);
   return () => {
+    following = false;
     stop();
     clearInterval(sorting);
     clearTimeout(refreshTimer);

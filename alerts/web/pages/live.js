@@ -38,8 +38,10 @@ function receive(message) {
   if (message.type === "hello") {
     failures = 0;
     setClock(message.server_time);
-    // After a resume the missed changes still follow; only they move the cursor.
-    if (lastSeq === null) lastSeq = message.seq;
+    lagSeconds.value = message.lag_seconds ?? null;
+    // After a resume the missed changes still follow, and only they move the cursor; `resync` says that they
+    // are too many, so that one begins anew with what is open.
+    if (lastSeq === null || message.resync) lastSeq = message.seq;
     connection.value = { state: "live", since: Date.now() };
   } else if (message.type === "tick") {
     setClock(message.server_time);

@@ -3,7 +3,7 @@ import { me, post } from "./api.js";
 import { t } from "./i18n.js";
 import { html, useSignal } from "./ui.js";
 
-export function Login({ onDone }) {
+export function Login() {
   const problem = useSignal("");
   const busy = useSignal(false);
 
@@ -14,7 +14,6 @@ export function Login({ onDone }) {
     problem.value = "";
     try {
       me.value = await post("/api/login", { login: fields.get("login"), password: fields.get("password") });
-      onDone();
     } catch (error) {
       problem.value = error.status === 401 ? t("login.wrong") : error.status === 429 ? t("login.later") : error.message;
     }

@@ -1,11 +1,12 @@
 // One line in which a person says why, with ready-made answers; Enter sends, Escape leaves.
 import { t } from "./i18n.js";
-import { html, useEffect, useRef, useSignal } from "./ui.js";
+import { html, useLayoutEffect, useRef, useSignal } from "./ui.js";
 
 export function NoteForm({ title, send, suggestions = [], onSend, onCancel }) {
   const field = useRef(null);
   const busy = useSignal(false);
-  useEffect(() => field.current.focus(), []);
+  // Before the next key press: one who types on at once must not lose the first letters to the page's shortcuts.
+  useLayoutEffect(() => field.current.focus(), []);
 
   async function submit(event) {
     event.preventDefault();
