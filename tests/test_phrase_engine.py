@@ -99,6 +99,8 @@ def test_other_spellings_are_found(written: str, text: str, slice_: str, how: st
         ("cop", "сор"),
         ("加v", "加very good"),
         ("qq123", "qq1234"),
+        ("加qq123", "加qq1234"),
+        ("fool", "ffffol"),
         ("滚", "滚天沟停车场"),
         ("他妈", "他妈妈"),
         ("保证*退款", "我保证，退款要走流程"),

@@ -36,6 +36,10 @@ def test_what_was_reported_is_not_reported_again() -> None:
     assert spans("shut up", "up") == [[("shut up", (0, 7), "exact")], []]
 
 
+def test_a_repeated_letter_now_does_not_bring_back_a_repeated_phrase_from_before() -> None:
+    assert spans("骗骗骗子", "谢谢，骗骗") == [[("骗子", (0, 4), "repeated")], []]
+
+
 def test_the_same_words_again_are_a_new_hit() -> None:
     assert [len(hits) for hits in spans("骗子", "骗子", "骗", "子")] == [1, 1, 0, 1]
 
@@ -56,6 +60,8 @@ def test_words_of_two_sentences_are_no_phrase() -> None:
     assert spans("sorry, the shop is shut", "up to you when you come") == [[], []]
     assert spans("请问您现在要去", "死机的那家店吗") == [[], []]
     assert spans("您可以追加", "微信支付") == [[], []]
+    anywhere = engine_of("去死", boundary="none")
+    assert [reading.hits for reading in read_in_turn(anywhere, "请问您现在要去", "死机的那家店吗")] == [(), ()]
 
 
 def test_a_clean_message_between_ends_it() -> None:
@@ -82,8 +88,10 @@ def test_a_long_message_is_remembered_by_its_end() -> None:
 
 
 def test_a_word_cut_by_the_limit_is_no_word() -> None:
-    memory = EMPTY.after("x" * 30 + "idiot" + " y" * 30)
-    assert "idiot" not in memory.tail.split()
+    rest = "y" * (TAIL_CODE_POINTS - len("idiot "))
+    assert EMPTY.after(f"idiot {rest}").tail == f"idiot {rest}"
+    assert EMPTY.after(f"xidiot {rest}").tail == rest
+    assert EMPTY.after("骗" * 100).tail == "骗" * TAIL_CODE_POINTS
 
 
 @pytest.mark.parametrize("texts", [(), ("骗",), ("骗子", "shut"), ("好" * 100,)])
