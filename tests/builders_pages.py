@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from alerts.call_engine import limits_for
 from alerts.config import WebConfig
 from alerts.judge import Incoming
 from alerts.moderate import moderate
-from alerts.policy import Policy, compiled, import_policy, read_files
+from alerts.policy import Policy, compiled, read_files
 from alerts.store.alerts import apply_changes
 from alerts.store.database import writing
 from alerts.store.people import add_user
@@ -29,6 +30,8 @@ from alerts.web.app import create_app
 from alerts.web.context import Links
 from tests.builders_alerts import database
 
+# Read when the module is: no test sees settings of the outside.
+SCREENSHOTS = os.environ.get("TONEWATCH_SCREENSHOTS")
 PASSWORD = "correct horse battery"
 CHROMIUM_ARGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -39,8 +42,21 @@ NEW_CALL = Conversation("pbx", "k-2", "call", agent_id="a-2", agent_name="Ben Ca
 OTHER_CALL = Conversation("pbx", "k-9", "call", agent_id="a-9", agent_name="Nobody's", team="loans", language="zh")
 
 
+@functools.cache
+def shipped_policy() -> Policy:
+    """The packs and rules of the product as version 42; compiling them takes seconds."""
+    return compiled(42, read_files())
+
+
 def said(
-    at: float, number: int, side: Any, text: str, conversation: str = "c-1", agent: str = "林晓", team: str = "refunds", **more: Any
+    at: float,
+    number: int,
+    side: Any,
+    text: str,
+    conversation: str = "c-1",
+    agent: str = "林晓",
+    team: str = "refunds",
+    **more: Any,
 ) -> Incoming:
     """A chat message that waits for a verdict where the agent wrote it, or that the customer has sent."""
     is_agent = side == "agent"
@@ -146,8 +162,17 @@ class Site:
 
     async def start_call(self, call: Conversation, seconds: float) -> None:
         now = time.time()
-        row = {name: getattr(call, name) for name in ("platform", "conversation_id", "kind", "agent_id", "agent_name", "team")}
-        row |= {"language": call.language, "customer_id": "13900006021", "started_at": now - seconds, "last_at": now, "memory": {}}
+        row = {
+            name: getattr(call, name)
+            for name in ("platform", "conversation_id", "kind", "agent_id", "agent_name", "team")
+        }
+        row |= {
+            "language": call.language,
+            "customer_id": "13900006021",
+            "started_at": now - seconds,
+            "last_at": now,
+            "memory": {},
+        }
         async with writing(self.engine) as connection:
             await connection.execute(conversations.insert().values(row))
 
@@ -169,9 +194,7 @@ def loud(second: int) -> dict[str, float | None]:
 async def site(folder: Path) -> AsyncIterator[Site]:
     """The real application on a free port over a real SQLite database with people, chats and calls in it."""
     async with database(f"sqlite:///{folder / 'pages.sqlite3'}") as engine:
-        body = read_files()
-        version, _ = await import_policy(engine, body, who="test", why="test", now=time.time())
-        made = Site(engine, compiled(version, body))
+        made = Site(engine, shipped_policy())
         await add_user(engine, "zhoumin", "周敏", PASSWORD, ["supervisor"], ["refunds"])
         await add_user(engine, "xujing", "许静", PASSWORD, ["qa"], ["refunds"])
         await made.write(*chats(time.time()))
@@ -182,7 +205,9 @@ async def site(folder: Path) -> AsyncIterator[Site]:
             await connection.execute(baselines.insert().values(row))
         await made.raise_alert(raised(OTHER_CALL, time.time()))
         app = create_app(engine, WebConfig(), Links(tail_scores=made.tail, limits=made.limits))
-        server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", ws="websockets-sansio"))
+        server = uvicorn.Server(
+            uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", ws="websockets-sansio")
+        )
         made.server = server
         serving = asyncio.create_task(server.serve())
         while not server.started:
@@ -205,10 +230,8 @@ class Visitor:
 
     async def look(self, name: str) -> None:
         """Keep a picture where TONEWATCH_SCREENSHOTS names a folder."""
-        folder = os.environ.get("TONEWATCH_SCREENSHOTS")
-        if folder:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            await self.page.screenshot(path=Path(folder) / f"{name}.png")
+        if SCREENSHOTS:
+            await self.page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
 
     async def log_in(self, base: str, login: str, path: str = "/floor") -> None:
         await self.page.goto(base + path)

@@ -36,7 +36,9 @@ async def test_a_wrong_password_is_said_and_a_right_one_leads_back(chromium: str
 
 
 @pytest.mark.parametrize(("locale", "name"), [("zh-CN", "音量升高"), ("en-US", "Raised level")])
-async def test_an_alert_is_pushed_to_the_floor_and_owned_by_key(chromium: str, floor: Site, locale: str, name: str) -> None:
+async def test_an_alert_is_pushed_to_the_floor_and_owned_by_key(
+    chromium: str, floor: Site, locale: str, name: str
+) -> None:
     floor.hear(LOUD_CALL, range(1, 61), loud)
     floor.hear(OTHER_CALL, range(1, 61), loud)
     async with visitor(chromium, locale) as visit:

@@ -65,10 +65,11 @@ function Found({ row, message }) {
 const NEEDS_REASON = new Set(["mistaken", "exempt"]);
 
 function Decide({ row, message }) {
-  const asking = useSignal(null);
-  useEffect(() => { asking.value = null; }, [keyOf(row)]);
+  const asked = useSignal(null); // {key, decision}: it belongs to one row, the next one is not asked by it
+  const asking = asked.value?.key === keyOf(row) ? asked.value.decision : null;
+  const leave = () => (asked.value = null);
   const decide = (decision) => {
-    if (NEEDS_REASON.has(decision)) asking.value = decision;
+    if (NEEDS_REASON.has(decision)) asked.value = { key: keyOf(row), decision };
     else review(row, decision);
   };
   useKeys(may("review") ? [
@@ -83,10 +84,10 @@ function Decide({ row, message }) {
     ${row.review !== "pending" && html`<p class="decided" role="status"><${Reviewed} of=${row.review} /> · ${row.reviewed_by}
       ${row.review_reason && `${t("colon")}${row.review_reason}`}
       ${may("review") && html` <button class="plain" onClick=${() => review(row, "pending")}>${t("review.undo")}</button>`}</p>`}
-    ${asking.value && html`<${NoteForm} title=${t(`review.${asking.value}_title`)} send=${t(`review.${asking.value}`)}
-      suggestions=${[1, 2, 3].map((n) => t(`review.${asking.value}_suggestion${n}`))}
-      onSend=${async (reason) => (await review(row, asking.value, reason)) && (asking.value = null)} onCancel=${() => (asking.value = null)} />`}
-    <div class="buttons">${may("review") && !asking.value && html`${button("upheld", "x")}${button("mistaken", "r")}${button("exempt", "e")}`}
+    ${asking && html`<${NoteForm} key=${asking} title=${t(`review.${asking}_title`)} send=${t(`review.${asking}`)}
+      suggestions=${[1, 2, 3].map((n) => t(`review.${asking}_suggestion${n}`))}
+      onSend=${async (reason) => (await review(row, asking, reason)) && leave()} onCancel=${leave} />`}
+    <div class="buttons">${may("review") && !asking && html`${button("upheld", "x")}${button("mistaken", "r")}${button("exempt", "e")}`}
       <span class="gap"></span>
       <button class="plain" onClick=${() => move(-1)}>${t("previous")} <${Key} of="k" /></button>
       <button class="plain" onClick=${() => move(1)}>${t("next")} <${Key} of="j" /></button></div>
@@ -106,9 +107,8 @@ export function Conversation() {
     return () => (isGone = true);
   }, [row && keyOf(row)]);
   if (!row) return html`<aside class="conversation"><p class="empty">${t(items.value.length ? "conversation.choose" : "conversation.empty")}</p></aside>`;
-  const isCurrent = view.value?.conversation.conversation_id === row.conversation_id;
-  if (!isCurrent) return html`<aside class="conversation"><p class="empty" role="status">${problem.value || t("loading")}</p></aside>`;
-  const { conversation, messages } = view.value;
+  const shown = view.value?.conversation.conversation_id === row.conversation_id ? view.value : null;
+  const { conversation, messages } = shown ?? { conversation: row, messages: [] };
   const notes = chains(messages);
   // An edited message keeps its id: the row's own text tells which of the two it is about.
   const same = messages.filter((message) => message.message_id === row.message_id);
@@ -119,6 +119,7 @@ export function Conversation() {
         conversation.customer_id && t("customer", { id: conversation.customer_id })].filter(Boolean).join(" · ")}</span>
       <span class="gap"></span>
       <span class="quiet">${[named("platform", conversation.platform), conversation.channel].filter(Boolean).join(" · ")}</span></div>
+    ${shown ? "" : html`<p class="empty" role="status">${problem.value || t("loading")}</p>`}
     <ol class="bubbles">${messages.map((each) => html`<${Bubble} key=${each.id} message=${each} isCall=${conversation.kind === "call"}
       isChosen=${each === message} note=${notes.get(each.id)} />`)}</ol>
     <${Decide} row=${row} message=${message} />
