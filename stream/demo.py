@@ -28,7 +28,7 @@ from stream.supervise import Child, Supervisor
 PARTITIONS = 4
 SESSION_TIMEOUT_SECONDS = 3.0
 """The mock broker lets a joining member wait for the session timeout less 1 s: the shortest there may be."""
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 """How long all processes together may take; on a slow machine Faust alone imports for several seconds."""
 PASSWORD_BYTES = 9
 
@@ -71,6 +71,9 @@ def demo(*, port: int = 8400, data: Path | None = None, ready_file: Path | None 
     def say(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
+    if ready_file is not None:
+        # One of a demo that was killed hard must not be taken for ours.
+        ready_file.unlink(missing_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix="tonewatch-demo-"))
     try:
         if data is not None:
