@@ -339,6 +339,16 @@ def test_the_second_attempt_is_critical_and_a_clean_message_is_none() -> None:
     assert judge_message(SHIPPED, CHAT, _facts(attempts=0), START) == []
 
 
+def test_the_gravest_level_that_holds_is_asked() -> None:
+    [rule] = parse_rules(
+        '[[rule]]\nid = "r"\nname = { zh = "a", en = "a" }\ncategory = "content"\nmetric = "phrases.attempts"\n'
+        'levels = [ { severity = "info", at_least = 1 }, { severity = "critical", at_least = 3 } ]',
+        "rules.toml",
+    ).rules
+    asked = [judge_message(RuleSet([rule]), CHAT, _facts(hit(), attempts=n), START) for n in (1, 2, 3, 4)]
+    assert [changes[0].severity for changes in asked] == ["info", "info", "critical", "critical"]
+
+
 def test_words_too_fast_are_judged_by_language_and_not_in_short_turns() -> None:
     def asked(rate: float, seconds: float, language: str = "zh") -> list[str]:
         facts = _facts(words_spm=rate, turn_seconds=seconds)

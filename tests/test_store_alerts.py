@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from alerts.alert import UNASSIGNED, Change, Evidence
 from alerts.store.alerts import alert_body, apply_changes, close_due, open_alerts, restamp
 from alerts.store.database import reading, writing
+from alerts.store.outbox import OutboxRow, append
 from alerts.store.tables import alerts, outbox
 from tests.builders_alerts import CALL, CHAT, START, change, database
 
@@ -133,6 +134,51 @@ async def test_two_that_write_many_alerts_in_other_orders_both_finish(database_u
             later = [replace(item, at=START + 1 + again) for item in many]
             await asyncio.gather(_apply(engine, *later), _apply(engine, *reversed(later)))
         assert len(await _rows(engine)) == 40
+
+
+async def test_an_update_waits_for_a_person_who_is_closing_the_alert(postgres_url: str) -> None:
+    async with database(postgres_url) as engine:
+        await _apply(engine, change())
+        async with writing(engine) as connection:
+            await connection.execute(alerts.update().values(state="resolved", closed_at=START + 3))
+            late = asyncio.create_task(_apply(engine, change("update", START + 5)))
+            await asyncio.sleep(0.3)
+            assert not late.done()
+        assert await late == []
+        assert [row.state for row in await _rows(engine)] == ["resolved"]
+
+
+async def test_who_has_told_something_already_never_waits_for_the_sweep(postgres_url: str) -> None:
+    async with database(postgres_url) as engine:
+        await _apply(engine, change(cooldown_seconds=60))
+
+        async def close() -> int:
+            async with writing(engine) as connection:
+                return len(await close_due(connection, START + 61))
+
+        async with writing(engine) as connection:
+            await append(connection, [OutboxRow("violation", "violation:1", "refunds", None, {}, START)])
+            closing = asyncio.create_task(close())
+            await asyncio.sleep(0.3)
+            # PostgreSQL would end one of the two after a second, as each waits for the other.
+            assert len(await apply_changes(connection, [change("end", START + 1)], 7, NOW)) == 1
+        assert await closing == 0
+
+
+async def test_what_was_learned_and_what_else_is_told_go_in_one_breath(database_url: str) -> None:
+    async with database(database_url) as engine:
+        unknown = replace(CALL, agent_id=None, agent_name=None, team=UNASSIGNED)
+        await _apply(engine, change(conversation=unknown))
+        more = OutboxRow("violation", "violation:1", "refunds", "a-1", {}, START)
+        async with writing(engine) as connection:
+            changed = await apply_changes(
+                connection, [change(rule_id="pitch.raised")], 7, NOW, learned=[CALL], more=[more]
+            )
+        assert sorted((body["rule_id"], body["team"]) for body in changed) == [
+            ("pitch.raised", "refunds"),
+            ("volume.raised", "refunds"),
+        ]
+        assert [item.key for item in await _told(engine, "violation")] == ["violation:1"]
 
 
 async def test_dry_run_rules_ask_nobody(database_url: str) -> None:

@@ -136,6 +136,18 @@ async def test_many_sweeps_at_once_raise_once(database_url: str) -> None:
             assert len((await connection.execute(select(outbox))).all()) == 20
 
 
+async def test_a_chat_that_is_being_judged_is_left_to_the_next_sweep(postgres_url: str) -> None:
+    async with database(postgres_url) as engine:
+        await _talk(engine, CHAT, START, WAITING)
+        await _talk(engine, replace(CHAT, conversation_id="c-2"), START, WAITING)
+        async with writing(engine) as connection:
+            mine = select(conversations).where(conversations.c.conversation_id == "c-1").with_for_update()
+            await connection.execute(mine)
+            assert await asyncio.wait_for(_sweep(engine, START + 61), 5) == 1
+        assert await _sweep(engine, START + 62) == 1
+        assert [row.conversation_id for row in await _alerts(engine)] == ["c-2", "c-1"]
+
+
 async def test_alerts_on_hits_end_with_their_cooldown_even_while_the_topic_lags(database_url: str) -> None:
     async with database(database_url) as engine:
         await _apply(engine, change(conversation=CHAT, rule_id="phrase.prohibited", cooldown_seconds=600))
