@@ -103,7 +103,10 @@ class Rows:
         passes, plain = voice_activity.gate(active, decibels(power), lost, counts)
         raw = voice_activity.ask_webrtc([track.vad for track in tracks], pcm, passes)
         low, high, voicing, f0_hz = self._frames(sound, np.repeat(passes, HOPS_PER_STEP, axis=1))
-        raw |= plain & (voicing.reshape(*raw.shape, HOPS_PER_STEP).max(axis=2) > voice_activity.PLAINLY_VOICED)
+        in_band = low + high > voice_activity.LEAST_IN_BAND * np.repeat(power, HOPS_PER_STEP, axis=1)
+        voiced = in_band & (voicing > voice_activity.PLAINLY_VOICED)
+        raw &= in_band.reshape(*raw.shape, HOPS_PER_STEP).any(axis=2)
+        raw |= plain & voiced.reshape(*raw.shape, HOPS_PER_STEP).any(axis=2)
 
         settled = voice_activity.settle(active, raw, passes, lost, counts, first_step)
         hops = counts * HOPS_PER_STEP

@@ -49,7 +49,11 @@ def follow(state: NDArray[np.void], speech: BoolArray, known: BoolArray, held: B
     interruption is an onset at least 1.0 s into the other's talk whose overlap lasts 0.5 s.
     """
     silent, talked, pause = (state[name].copy() for name in ("silent_steps", "talked_steps", "pause_steps"))
-    both_steps, apart, interrupter = state["both_steps"].copy(), state["apart_steps"].copy(), state["interrupter"].copy()
+    both_steps, apart, interrupter = (
+        state["both_steps"].copy(),
+        state["apart_steps"].copy(),
+        state["interrupter"].copy(),
+    )
     overtalk = np.zeros(len(state), np.int64)
     interruptions = np.zeros((len(state), 2), np.int64)
     for step in range(STEPS_PER_SECOND):

@@ -20,7 +20,6 @@ from tests.builders_audio import (
     call,
     column,
     cut,
-    recording,
     scores_of,
     side_by_side,
     silence,
