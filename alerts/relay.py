@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -76,10 +77,10 @@ class Relay:
                 driver = (await listening.get_raw_connection()).driver_connection
                 if driver.is_closed():  # type: ignore[union-attr]  # asyncpg ships no types
                     raise ConnectionError("the connection that listens for changes was closed")
-            try:
-                await asyncio.wait_for(self._called.wait(), self._poll_seconds)
-            except TimeoutError:
-                continue
+            # Not wait_for: in Python 3.11 it may swallow a cancellation that comes with its own timeout.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._poll_seconds):
+                    await self._called.wait()
 
     async def _hand_on(self) -> int:
         """Hand on the next changes and return how many there were."""
