@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import gc
 import random
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,6 +102,7 @@ def test_other_spellings_are_found(written: str, text: str, slice_: str, how: st
         ("加v", "加very good"),
         ("qq123", "qq1234"),
         ("加qq123", "加qq1234"),
+        ("qq*加", "qqq好加"),
         ("fool", "ffffol"),
         ("滚", "滚天沟停车场"),
         ("他妈", "他妈妈"),
@@ -234,13 +237,15 @@ HOSTILE: dict[str, Callable[[int], str]] = {
     "marks": lambda n: "i" + "\u0301" * n,
     "words": lambda n: "id iot shut up " * (n // 15),
     "gaps": lambda n: "保证" * (n // 4) + "退款" * (n // 4),
+    "exceptions": lambda n: "防骗子" * (n // 3),
     "negated": lambda n: "不能骗子，" * (n // 5),
 }
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_text_costs_more_than_its_length(name: str) -> None:
-    engine = engine_of("骗子", "idiot", "shut up", "fool", "保证*退款", negation=("不能",))
+    options: dict[str, Any] = {"negation": ("不能",), "allow": ("防骗子",), "boundary": "none"}
+    engine = engine_of("骗子", "idiot", "shut up", "fool", "保证*退款", **options)
     make = HOSTILE[name]
 
     def seconds(length: int) -> float:
@@ -261,3 +266,12 @@ def test_no_text_costs_more_than_its_length(name: str) -> None:
     # Below 5 ms the clock says more than the text.
     assert long < max(25 * short, 0.005), (short, long)
     assert long < 4.0  # 40 µs a character at worst, on the slowest machine this should run on
+
+
+def test_words_of_chinese_are_cut_without_a_log_line_or_a_cache_file(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert segmenter("客服 210 n\n退款 90 v\n")("客服退款") == [(0, 2), (2, 4)]
+    assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr() == ("", "")

@@ -33,6 +33,7 @@ def test_another_speaker_does_not_finish_it() -> None:
 def test_what_was_reported_is_not_reported_again() -> None:
     assert spans("你这个骗子", "是的", "子") == [[("骗子", (3, 5), "exact")], [], []]
     assert spans("骗子", "子子子") == [[("骗子", (0, 2), "exact")], []]
+    assert spans("骗子" + " " * 500, "子") == [[("骗子", (0, 2), "exact")], []]
     assert spans("shut up", "up") == [[("shut up", (0, 7), "exact")], []]
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 
 from detectors.phrases.fold import Mapped, View, is_unspaced
 from detectors.phrases.patterns import Pattern, collapse
@@ -103,26 +104,33 @@ def repeated(view: View, find: Find) -> Iterator[Candidate]:
 
 def with_gaps(view: View, pieces: Sequence[tuple[Pattern, int, int]], gap: int) -> Iterator[Candidate]:
     """Places where the parts of a phrase follow each other with at most `gap` characters between two of them."""
-    by_part: dict[tuple[str, int], list[tuple[int, int]]] = {}
+    pieces = [piece for piece in pieces if not _is_inside_word(view.text, piece[1], piece[2])]
+    spans_of: dict[tuple[str, int], list[tuple[int, int]]] = {}
     for pattern, start, end in pieces:
-        by_part.setdefault((pattern.written, pattern.part), []).append((start, end))
-    followers: dict[int, list[tuple[int, int]]] = {}
-    for (_, part), spans in by_part.items():
-        followers.setdefault(part, []).extend(spans)
-    for spans in followers.values():
+        spans_of.setdefault((pattern.written, pattern.part), []).append((start, end))
+    for spans in spans_of.values():
         spans.sort()
     for pattern, start, end in pieces:
         if pattern.part:
             continue
         reached = end
         for part in range(1, pattern.last_part + 1):
-            spans = followers.get(part, [])
+            spans = spans_of.get((pattern.written, part), [])
             place = bisect_left(spans, (reached, 0))
             if place == len(spans) or spans[place][0] - reached > gap:
                 break
             reached = spans[place][1]
         else:
             yield Candidate(pattern, view, start, reached, "plain")
+
+
+def _is_inside_word(text: str, start: int, end: int) -> bool:
+    """Whether text[start:end] is cut out of a longer word or number of a script with blanks."""
+    return any(
+        0 <= outer < len(text)
+        and all(text[place].isalnum() and not is_unspaced(text[place]) for place in (inner, outer))
+        for inner, outer in ((start, start - 1), (end - 1, end))
+    )
 
 
 def to_word_ends(text: str, pattern: Pattern, start: int, end: int) -> tuple[int, int]:
@@ -135,6 +143,15 @@ def to_word_ends(text: str, pattern: Pattern, start: int, end: int) -> tuple[int
     return start, end
 
 
-def is_covered(start: int, end: int, spans: Sequence[tuple[int, int]]) -> bool:
-    """Whether [start, end) lies inside one of the spans."""
-    return any(first <= start and end <= last for first, last in spans)
+class Exceptions:
+    """Where the harmless expressions stand that a phrase's `allow` lists."""
+
+    def __init__(self, spans: Sequence[tuple[int, int]]) -> None:
+        in_order = sorted(spans)
+        self._starts = [start for start, _ in in_order]
+        self._reach = list(accumulate((end for _, end in in_order), max))
+
+    def cover(self, start: int, end: int) -> bool:
+        """Whether [start, end) lies inside one of them; a search in order, so that a text full of them stays cheap."""
+        before = bisect_right(self._starts, start)
+        return before > 0 and self._reach[before - 1] >= end

@@ -11,7 +11,7 @@ from detectors.phrases.automaton import Matcher, matcher_of
 from detectors.phrases.boundaries import Segment
 from detectors.phrases.fold import MESSAGE_END, Mapped, View, fold, run_on_view, words_view, words_view_of_ascii
 from detectors.phrases.lexicon import Lexicon
-from detectors.phrases.memory import EMPTY, SpeakerMemory
+from detectors.phrases.memory import EMPTY, TAIL_CODE_POINTS, SpeakerMemory
 from detectors.phrases.patterns import Pattern, Patterns, collapse, patterns_of
 from detectors.phrases.validation import Candidate, Validator
 from detectors.values import Hit, PhraseAction, Side
@@ -113,15 +113,7 @@ class PhraseEngine:
         ):
             return Reading((), memory.after(own))
         hits = self._hits(text, side, memory, found_words, found_run_on, leet)
-        return Reading(hits, memory.after(own, self._ends(own, text, hits)))
-
-    def _ends(self, own: str, text: str, hits: Iterable[Hit]) -> tuple[tuple[str, int], ...]:
-        """(phrase id, end in the squeezed folded text) of the hits near the end of a text."""
-        return tuple(
-            (hit.phrase_id, len(own) - len(" ".join(fold(text[hit.span[1] :]).split())))
-            for hit in hits
-            if len(text) - hit.span[1] < 4 * len(own) and len(text) - hit.span[1] < 256
-        )
+        return Reading(hits, memory.after(own, _ends(own, text, hits)))
 
     def _hits(
         self, text: str, side: Side, memory: SpeakerMemory, words: Found, run_on: Found, leet: bool
@@ -180,10 +172,25 @@ def _plain(view: View, found: Found, lexicon: Lexicon) -> Iterator[Candidate]:
     for index, pieces in parts.items():
         gap = lexicon.phrases[index].gap
         candidates += disguises.with_gaps(view, pieces, disguises.GAP_CODE_POINTS if gap is None else gap)
+    exceptions = {index: disguises.Exceptions(spans) for index, spans in allowed.items()}
     for candidate in candidates:
-        spans = allowed.get(candidate.pattern.phrase)
-        if not spans or not disguises.is_covered(candidate.start, candidate.end, spans):
+        index = candidate.pattern.phrase
+        if index not in exceptions or not exceptions[index].cover(candidate.start, candidate.end):
             yield candidate
+
+
+def _ends(own: str, text: str, hits: Sequence[Hit]) -> tuple[tuple[str, int], ...]:
+    """(phrase id, end in `own`, the squeezed folded text) of the hits that the memory's tail may reach."""
+    ends: list[tuple[str, int]] = []
+    rest, upto = "", len(text)
+    for hit in sorted(hits, key=lambda hit: hit.span[1], reverse=True):
+        rest = f"{fold(text[hit.span[1] : upto])}{rest}"
+        upto = hit.span[1]
+        behind = len(" ".join(rest.split()))
+        if behind >= TAIL_CODE_POINTS:
+            break  # at most so many turns, whatever number of hits
+        ends.append((hit.phrase_id, len(own) - behind))
+    return tuple(ends)
 
 
 def _without_repeats(hits: Sequence[Hit]) -> tuple[Hit, ...]:

@@ -45,7 +45,7 @@ class Pattern:
     string: str
     """The phrase, alias or exception in plain spelling, blanks squeezed (Latin view) or gone (CJK view)."""
     written: str
-    """The same as the lexicon writes it."""
+    """The same as the lexicon writes it; the whole phrase for a part of it."""
     padded_start: bool = False
     """The string begins with the blank before a word."""
     padded_end: bool = False
@@ -128,7 +128,7 @@ class _Builder:
             run_on = is_run_on(spelling)
             views.add(run_on)
             if len(parts) > 1:
-                self._gap(index, parts, run_on)
+                self._gap(index, written, parts, run_on)
             elif run_on:
                 self._run_on(index, parts[0], evasive)
             else:
@@ -141,15 +141,15 @@ class _Builder:
                 string = words_view(fold(allowed))
                 self.add(self.sets.words, string, Pattern(index, "allow", string.strip(), allowed, True, True))
 
-    def _gap(self, index: int, parts: list[str], run_on: bool) -> None:
+    def _gap(self, index: int, written: str, parts: list[str], run_on: bool) -> None:
         for number, part in enumerate(parts):
             if run_on:
                 string = run_on_view(fold(part))
-                pattern = Pattern(index, "part", string, part, part=number, last_part=len(parts) - 1)
+                pattern = Pattern(index, "part", string, written, part=number, last_part=len(parts) - 1)
                 self.add(self.sets.run_on, string, pattern)
             else:
                 string = words_view(fold(part))
-                pattern = Pattern(index, "part", string.strip(), part, True, True, number, len(parts) - 1)
+                pattern = Pattern(index, "part", string.strip(), written, True, True, number, len(parts) - 1)
                 self.add(self.sets.words, string, pattern)
 
     def _run_on(self, index: int, spelling: str, evasive: bool) -> None:

@@ -78,7 +78,7 @@ class Validator:
             if phrase.match != "evasive" or not self._may_join(candidate, phrase, first):
                 return None
             how = "across"
-        run_on = is_run_on(candidate.pattern.string)
+        run_on = is_run_on(candidate.pattern.written)
         if run_on:
             joins_clauses = across or (how == "separated" and clauses)
             if not self._edges_hold(first, last):
@@ -113,7 +113,7 @@ class Validator:
         text, written = self._mapped.source[slice(*span)], candidate.pattern.written.strip("*")
         if text == written:
             return "exact"
-        if not is_run_on(candidate.pattern.string):
+        if not is_run_on(candidate.pattern.written):
             return "folded"  # whole words, whatever stands between them
         return "folded" if fold(text).split() == fold(written).split() else "separated"
 
@@ -122,7 +122,7 @@ class Validator:
         mapped = self._mapped
         if any(name == phrase.id and end > first for name, end in self._memory.reported):
             return False
-        if is_run_on(candidate.pattern.string):
+        if is_run_on(candidate.pattern.written):
             return True
         # "the shop is shut" + "up to you": words of two full sentences are no phrase, a lone word is.
         begin = mapped.tail.rfind("\n", 0, first) + 1
