@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from detectors.metrics import BY_NAME
 from detectors.values import Severity, Side
 
 RuleSide = Literal["agent", "customer", "bot", "any"]
@@ -118,9 +117,13 @@ class Facts:
 def limit_in(limit: Limit, language: str | None) -> float | None:
     """Return the limit for a language (`zh-CN` is `zh`), None where there is none for it."""
     if isinstance(limit, Mapping):
-        primary = (language or "").replace("_", "-").split("-")[0].lower()
-        return limit.get(primary, limit.get("other"))
+        return limit.get(primary_language(language), limit.get("other"))
     return limit
+
+
+def primary_language(tag: str | None) -> str:
+    """Return the language of a tag without its region: `zh` of `zh-CN`, nothing of None."""
+    return (tag or "").replace("_", "-").partition("-")[0].lower()
 
 
 def leaves(condition: Condition) -> Iterator[Compare | HitCount | NoReply]:
@@ -202,8 +205,3 @@ def _some(truths: Iterator[bool | None]) -> bool | None:
     if True in known:
         return True
     return None if None in known or not known else False
-
-
-def unit_of(metric: str) -> str:
-    """Return the unit of a metric of the catalogue."""
-    return BY_NAME[metric].unit

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from alerts.conditions import Comparator, RuleSide
+from alerts.conditions import Comparator, RuleSide, primary_language
 from detectors.values import Severity
 
 Path = tuple[str | int, ...]
@@ -31,6 +31,9 @@ def _check_limit(value: object) -> object:
     for number in value.values() if isinstance(value, dict) and value else [value]:
         if isinstance(number, bool) or not isinstance(number, int | float):
             raise ValueError("write a number, or one a language like { zh = 280, en = 180, other = 200 }")
+    for language in value if isinstance(value, dict) else ():
+        if language != primary_language(language):
+            raise ValueError(f"the language {language} would never be met; write {primary_language(language)}")
     return value
 
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from alerts.alert import Conversation, is_graver
 from alerts.condition_reading import read_condition
-from alerts.conditions import Compare, Condition, HitCount, NoReply, RuleSide
+from alerts.conditions import Compare, Condition, HitCount, NoReply, RuleSide, primary_language
 from alerts.conditions import leaves as leaves_of
 from alerts.rule_shapes import (
     COMPARATORS,
@@ -92,11 +92,10 @@ class Rule:
 
     def applies_to(self, conversation: Conversation) -> bool:
         """Whether the conversation is in its scope, as far as is known."""
-        language = (conversation.language or "").replace("_", "-").split("-")[0].lower()
         return (
             (not self.teams or conversation.team in self.teams)
             and (not self.queues or conversation.queue in self.queues)
-            and (not self.languages or language in self.languages)
+            and (not self.languages or primary_language(conversation.language) in self.languages)
             and (not self.kinds or conversation.kind in self.kinds)
         )
 
@@ -165,7 +164,7 @@ def _rule(shape: RuleShape, report: Report) -> Rule:
         audience=tuple(dict.fromkeys(shape.audience)),
         teams=frozenset(shape.teams),
         queues=frozenset(shape.queues),
-        languages=frozenset(language.lower() for language in shape.languages),
+        languages=frozenset(primary_language(language) for language in shape.languages),
         kinds=frozenset(shape.kinds),
         enabled=shape.enabled,
         dry_run=shape.dry_run,

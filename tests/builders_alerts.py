@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from alerts.alert import Change, Conversation, Evidence
 from alerts.config import DatabaseConfig
 from alerts.rules import RuleSet, parse_rules
-from alerts.store.database import open_engine, upgrade
+from alerts.store.database import open_engine
+from alerts.store.schema import upgrade
 from detectors.values import Hit, Score
 
 START = 1_700_000_000.0

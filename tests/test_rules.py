@@ -125,6 +125,7 @@ def test_waits_are_about_chats_unless_said_otherwise() -> None:
         ('queues = ["vip"]', False),
         ('languages = ["zh"]', True),
         ('languages = ["en"]', False),
+        ('languages = ["zh-TW"]', True),  # regions are not told apart
         ('kinds = ["call"]', True),
         ('kinds = ["chat"]', False),
     ],
@@ -167,6 +168,7 @@ def test_a_rule_that_is_off_is_judged_by_nobody() -> None:
             ["`below` is -1 but speech_rate.spm begins at 0"],
         ),
         ('severity = "info"\nmetric = "speech_rate.spm"\nabove = "fast"', 7, ["`above` is 'fast'", "a number"]),
+        ('severity = "info"\nmetric = "speech_rate.spm"\nabove = { zh-CN = 300 }', 7, ["zh-CN", "write zh"]),
         ('severity = "info"\nmetric = "speech_rate.spm"', 6, ["0 times", "above, at_least, below, at_most"]),
         (
             'severity = "info"\nmetric = "speech_rate.spm"\nabove = 300\nuntil = 310',
