@@ -160,21 +160,14 @@ class Site:
         async with writing(self.engine) as connection:
             await apply_changes(connection, changes, self.policy.version, time.time())
 
-    async def start_call(self, call: Conversation, seconds: float) -> None:
+    async def start_calls(self, calls: Sequence[Conversation], seconds: float) -> None:
+        """Calls that began so many seconds ago."""
         now = time.time()
-        row = {
-            name: getattr(call, name)
-            for name in ("platform", "conversation_id", "kind", "agent_id", "agent_name", "team")
-        }
-        row |= {
-            "language": call.language,
-            "customer_id": "13900006021",
-            "started_at": now - seconds,
-            "last_at": now,
-            "memory": {},
-        }
+        names = ("platform", "conversation_id", "kind", "agent_id", "agent_name", "team", "language")
+        more = {"customer_id": "13900006021", "started_at": now - seconds, "last_at": now, "memory": {}}
         async with writing(self.engine) as connection:
-            await connection.execute(conversations.insert().values(row))
+            rows = [{name: getattr(call, name) for name in names} | more for call in calls]
+            await connection.execute(conversations.insert(), rows)
 
     def hear(self, call: Conversation, seconds: range, measure: Callable[[int], Mapping[str, float | None]]) -> None:
         for second in seconds:
@@ -198,8 +191,7 @@ async def site(folder: Path) -> AsyncIterator[Site]:
         await add_user(engine, "zhoumin", "周敏", PASSWORD, ["supervisor"], ["refunds"])
         await add_user(engine, "xujing", "许静", PASSWORD, ["qa"], ["refunds"])
         await made.write(*chats(time.time()))
-        await made.start_call(LOUD_CALL, 60)
-        await made.start_call(OTHER_CALL, 60)
+        await made.start_calls([LOUD_CALL, OTHER_CALL], 60)
         async with writing(engine) as connection:
             row = {"agent_id": "a-1", "metric": "speech_rate.spm", "value": 226.0, "seconds": 600.0, "at": time.time()}
             await connection.execute(baselines.insert().values(row))

@@ -38,7 +38,8 @@ function Freshness() {
   if (state !== "live") {
     const seconds = Math.max(0, Math.round((now.value, Date.now() - since) / 1000));
     const words = t(state === "lost" ? "live.lost" : "live.connecting", { n: seconds });
-    return html`<span class="freshness late" role="status" data-state=${state}><i aria-hidden="true">↻</i>${words}</span>`;
+    return html`<span class="freshness late" data-state=${state}><i aria-hidden="true">↻</i>
+      <span class="hidden" role="status">${t(state === "lost" ? "live.lost_said" : "loading")}</span><span aria-hidden="true">${words}</span></span>`;
   }
   const lag = lagSeconds.value;
   const late = lag !== null && lag > LATE_SECONDS;

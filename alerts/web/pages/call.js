@@ -105,6 +105,7 @@ function Head({ view, row, alert }) {
   const started = since ?? conversation.started_at;
   const running = started && !conversation.ended_at ? ` ${timer(now.value - started)}` : "";
   return html`<div class="head">
+    <button class="plain close" aria-label=${t("help.close")} title=${t("help.close")} onClick=${() => (selection.value = null)}>✕</button>
     <h2>${conversation.agent_name ?? conversation.agent_id ?? t("agent.unknown")}</h2>
     <span class="quiet">${named("team", conversation.team)} · ${t(`kind.${isCall ? "call" : "chat"}`)}${running}
       ${conversation.customer_id && ` · ${t("customer", { id: conversation.customer_id })}`}</span>

@@ -120,7 +120,7 @@ export function Conversation() {
       <span class="gap"></span>
       <span class="quiet">${[named("platform", conversation.platform), conversation.channel].filter(Boolean).join(" · ")}</span></div>
     ${shown ? "" : html`<p class="empty" role="status">${problem.value || t("loading")}</p>`}
-    <ol class="bubbles">${messages.map((each) => html`<${Bubble} key=${each.id} message=${each} isCall=${conversation.kind === "call"}
+    <ol class="bubbles" tabindex="0" aria-label=${t("dialogue")}>${messages.map((each) => html`<${Bubble} key=${each.id} message=${each} isCall=${conversation.kind === "call"}
       isChosen=${each === message} note=${notes.get(each.id)} />`)}</ol>
     <${Decide} row=${row} message=${message} />
   </aside>`;

@@ -125,17 +125,17 @@ function Card({ alert }) {
 
 export function Feed() {
   const list = shown.value;
-  return html`<section class="feed" aria-label=${t("feed")}>
+  return html`<section class="feed" aria-labelledby="feed-title"><h2 id="feed-title" class="hidden">${t("feed")}</h2>
     <div class="bar"><div class="tabs" role="tablist" aria-label=${t("feed")}>${Object.keys(TABS).map((name) => html`
         <button role="tab" id=${`tab-${name}`} aria-selected=${tab.value === name} aria-controls="feed-list"
           onClick=${() => chooseTab(name)}>${t(`tab.${name}`)} <b>${TABS[name].value.length}</b></button>`)}</div>
       <span class="gap"></span><span class="quiet">${t("feed.order")}</span></div>
     <div class="arrived" role="status">${arrived.value > 0 && html`
       <button onClick=${release}>↑ ${t("feed.arrived", { n: arrived.value })}</button>`}</div>
-    <ul id="feed-list" role="tabpanel" aria-labelledby=${`tab-${tab.value}`} tabindex="0"
+    <div id="feed-list" role="tabpanel" aria-labelledby=${`tab-${tab.value}`} tabindex="0"
         onPointerEnter=${hold} onPointerLeave=${release}>
-      ${list.map((alert) => html`<${Card} key=${alert.id} alert=${alert} />`)}
-      ${list.length === 0 && html`<li class="empty">${t(`feed.empty.${tab.value}`)}</li>`}
-    </ul>
+      ${list.length === 0 ? html`<p class="empty">${t(`feed.empty.${tab.value}`)}</p>`
+        : html`<ul>${list.map((alert) => html`<${Card} key=${alert.id} alert=${alert} />`)}</ul>`}
+    </div>
   </section>`;
 }

@@ -1,7 +1,7 @@
 // Search, filters and the export of the log.
 import { may } from "./api.js";
 import { named, t } from "./i18n.js";
-import { clearFilters, filters, isFiltered, numbers, PERIODS, query, setFilter, total } from "./log_state.js";
+import { clearFilters, filters, isFiltered, items, numbers, PERIODS, query, setFilter, total } from "./log_state.js";
 import { html } from "./ui.js";
 
 // A choice stays in its list though nothing is counted under it any more.
@@ -25,6 +25,8 @@ export function Filters() {
   const categories = (counted?.by_category ?? []).map(({ category, count }) =>
     ({ value: category, words: `${named("category", category)} (${count})` }));
   const phrases = (counted?.by_phrase ?? []).map(({ phrase_id: id, count }) => ({ value: id, words: `${id} (${count})` }));
+  // Nobody counts by platform: those of the rows that are here.
+  const platforms = [...new Set(items.value.map((row) => row.platform))].sort().map((value) => ({ value, words: named("platform", value) }));
   return html`<form class="filters" role="search" aria-label=${t("filters")} onSubmit=${(event) => event.preventDefault()}>
     <input type="search" aria-label=${t("filter.q")} placeholder=${t("filter.q")} value=${filters.value.q ?? ""}
       onInput=${(event) => { if (!event.isComposing) setFilter("q", event.target.value.trim()); }}
@@ -37,6 +39,7 @@ export function Filters() {
     <${Choice} name="phrase" options=${phrases} />
     <${Choice} name="outcome" options=${fixed("outcome", ["blocked", "replaced", "held", "delivered", "platform"])} />
     <${Choice} name="review" options=${fixed("review", ["pending", "upheld", "mistaken", "exempt"])} />
+    <${Choice} name="platform" options=${platforms} />
     ${isFiltered.value && html`<button type="button" class="plain" onClick=${clearFilters}>${t("filter.clear")}</button>`}
     <span class="gap"></span>
     <span class="quiet" role="status">${total.value === null ? "" : t("filter.total", { n: total.value })}</span>

@@ -1,7 +1,7 @@
 // The log itself: one line a stopped or wrongly delivered sentence, the hit marked.
 import { clock, day, midnight } from "./format.js";
 import { named, t } from "./i18n.js";
-import { arrived, byKey, chosen, clearFilters, isFiltered, isHeld, items, keyOf, more, problem, reload, total } from "./log_state.js";
+import { arrived, byKey, chosen, clearFilters, hold, isFiltered, items, keyOf, letGo, more, problem, reload, total } from "./log_state.js";
 import { Marked } from "./marked.js";
 import { html } from "./ui.js";
 import { OutcomeChip } from "./verdict.js";
@@ -38,14 +38,15 @@ function Empty() {
 
 export function LogList() {
   const keys = items.value.map(keyOf);
-  return html`<section class="log" role="grid" aria-label=${t("nav.interceptions")} aria-rowcount=${(total.value ?? 0) + 1}>
+  return html`<section class="log">
+    <div class="arrived" role="status">${arrived.value > 0 && html`<button onClick=${reload}>↑ ${t("log.arrived", { n: arrived.value })}</button>`}</div>
+    <div class="grid" role="grid" aria-label=${t("nav.interceptions")} aria-rowcount=${(total.value ?? 0) + 1}>
     <div role="row" class="line head" aria-rowindex="1">${["time", "agent", "text", "category", "outcome", "review"].map((name) =>
       html`<span role="columnheader">${t(`log.${name}`)}</span>`)}</div>
-    <div class="arrived" role="status">${arrived.value > 0 && html`<button onClick=${reload}>↑ ${t("log.arrived", { n: arrived.value })}</button>`}</div>
-    ${keys.length === 0 && html`<${Empty} />`}
-    <${Windowed} class="rows" role="presentation" keys=${keys} rowHeight=${ROW_HEIGHT} reveal=${keys.indexOf(chosen.value)} onEnd=${more}
-        onPointerEnter=${() => (isHeld.value = true)} onPointerLeave=${() => (isHeld.value = false)}>
+    <${Windowed} class="rows" role="presentation" keys=${keys} rowHeight=${ROW_HEIGHT} reveal=${chosen.value} onEnd=${more}
+        onPointerEnter=${hold} onPointerLeave=${letGo}>
       ${(key, index) => html`<${LogLine} key=${key} row=${byKey.value.get(key)} index=${index} />`}
-    <//>
+    <//></div>
+    ${keys.length === 0 && html`<${Empty} />`}
   </section>`;
 }

@@ -15,9 +15,9 @@ export const total = signal(null);
 export const numbers = signal(null);
 export const chosen = signal(null); // key of a row
 export const arrived = signal(0); // rows that came while the list stood still
-export const isHeld = signal(false); // while the pointer is over the list
 export const problem = signal("");
 
+let isHeld = false; // while the pointer is over the list
 let next = null;
 let loadingMore = false;
 let asked = 0;
@@ -77,6 +77,13 @@ export async function more() {
   loadingMore = false;
 }
 
+export const hold = () => (isHeld = true);
+
+export function letGo() {
+  isHeld = false;
+  if (arrived.value > 0 && items.value.length <= PAGE) reload();
+}
+
 export function replace(row) {
   items.value = items.value.map((each) => (keyOf(each) === keyOf(row) ? row : each));
 }
@@ -126,7 +133,7 @@ export function followLog() {
     const known = byKey.peek().get(keyOf(message.item));
     if (known) return replace(message.item);
     // Nothing moves under the pointer, and pages read further down stay: then it is only said that more is there.
-    if (isHeld.value || items.value.length > PAGE) arrived.value += 1;
+    if (isHeld || items.value.length > PAGE) arrived.value += 1;
     else later(0.5);
   });
   return () => {
@@ -134,6 +141,7 @@ export function followLog() {
     stopEffect();
     stopListening();
     asked += 1;
+    isHeld = false;
     batch(() => { items.value = []; numbers.value = null; total.value = null; chosen.value = null; });
   };
 }

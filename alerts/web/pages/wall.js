@@ -100,7 +100,7 @@ export function Wall() {
       </div>
       ${loaded.value && keys.length === 0 && html`<p class="empty">${t("wall.empty")}</p>`}
       <${Windowed} class="rows" role="presentation" keys=${keys} rowHeight=${ROW_HEIGHT}
-          reveal=${keys.indexOf(selection.value?.rowKey)}>
+          reveal=${selection.value?.rowKey}>
         ${(key, index) => html`<${AgentRow} key=${key} row=${rows.get(key)} index=${index} />`}
       <//>
     </div>

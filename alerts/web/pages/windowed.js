@@ -3,7 +3,7 @@ import { html, useEffect, useRef, useSignal } from "./ui.js";
 
 const OVERSCAN = 6;
 
-// `children(key, index)` draws one row; `reveal` is an index to be scrolled into sight when it changes.
+// `children(key, index)` draws one row; `reveal` is the key of a row that is scrolled into sight when another is named.
 export function Windowed({ keys, rowHeight, reveal, onEnd, children, ...rest }) {
   const scroller = useRef(null);
   const sight = useSignal([0, 40]);
@@ -23,9 +23,10 @@ export function Windowed({ keys, rowHeight, reveal, onEnd, children, ...rest }) 
     return () => observer.disconnect();
   }, []);
   useEffect(() => {
-    if (reveal === undefined || reveal < 0) return;
+    const index = keys.indexOf(reveal);
+    if (index < 0) return;
     const { scrollTop, clientHeight } = scroller.current;
-    const top = reveal * rowHeight;
+    const top = index * rowHeight;
     if (top < scrollTop) scroller.current.scrollTop = top;
     else if (top + rowHeight > scrollTop + clientHeight) scroller.current.scrollTop = top + rowHeight - clientHeight;
   }, [reveal]);
