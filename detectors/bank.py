@@ -169,10 +169,9 @@ class Bank:
         if skipped:
             self._advance([track])
             track.skip(skipped)
+            call.skipped_lost = lost
             if lost:
                 self._rows.columns["losses"][track.row]["lost_seconds"] += skipped
-            else:
-                call.skipped_silent_seconds = skipped
         track.fill(round((missing_seconds - skipped) * RATE), lost=lost)
 
     def _advance(self, tracks: Iterable[Track]) -> None:

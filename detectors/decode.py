@@ -71,10 +71,13 @@ def decode(payload: bytes, encoding: Encoding, rate: int, channels: int) -> Floa
 
 def to_pcm16(samples: FloatArray) -> NDArray[np.int16]:
     """The same samples as int16 of the same shape; NaN becomes 0, beyond full scale is clipped."""
-    scaled = np.rint(samples * np.float32(FULL_SCALE))
-    if not np.isfinite(scaled).all():
-        scaled = np.nan_to_num(scaled, nan=0.0, posinf=FULL_SCALE, neginf=-FULL_SCALE)
-    return np.asarray(np.clip(scaled, -32768, 32767), np.int16)
+    scaled = samples * np.float32(FULL_SCALE)
+    if np.isnan(scaled.min(initial=0.0)):
+        scaled = np.nan_to_num(scaled, nan=0.0)
+    np.rint(scaled, out=scaled)
+    np.minimum(scaled, 32767, out=scaled)
+    np.maximum(scaled, -32768, out=scaled)
+    return np.asarray(scaled.astype(np.int16))
 
 
 def encode_mulaw(samples: FloatArray) -> bytes:

@@ -28,9 +28,16 @@ SLOW = ("lost_seconds",)
 METRICS = ("signal.lost_seconds", "signal.clipped_share")
 
 
-def accumulate(state: NDArray[np.void], clipped: NDArray[np.integer], block: Settled) -> None:
-    """Add the block; `clipped` (rows, steps) counts the samples at full scale of the steps that come in now."""
-    settled = delay(state["waiting_clipped"], clipped.astype(np.int16), block.counts)
+def clipped(blocks: FloatArray) -> NDArray[np.int16]:
+    """(rows, steps): samples at full scale in `blocks` (rows, steps, samples)."""
+    if blocks.max(initial=0) < CLIPPED and blocks.min(initial=0) > -CLIPPED:
+        return np.zeros(blocks.shape[:2], np.int16)
+    return np.asarray((np.abs(blocks) >= CLIPPED).sum(axis=2), np.int16)
+
+
+def accumulate(state: NDArray[np.void], full_scale: NDArray[np.int16], block: Settled) -> None:
+    """Add the block; `full_scale` (rows, steps) counts the samples at full scale of the steps that come in now."""
+    settled = delay(state["waiting_clipped"], full_scale, block.counts)
     columns = block.known.shape[1]
     began = block.first_step[:, None] + np.arange(columns) >= state["start_step"][:, None]
     lost = ~block.known & within(block.counts, columns) & began

@@ -103,11 +103,7 @@ class Rows:
         passes, plain = voice_activity.gate(active, decibels(power), lost, counts)
         raw = voice_activity.ask_webrtc([track.vad for track in tracks], pcm, passes)
         low, high, voicing, f0_hz = self._frames(sound, np.repeat(passes, HOPS_PER_STEP, axis=1))
-        in_band = low + high > voice_activity.LEAST_IN_BAND * np.repeat(power, HOPS_PER_STEP, axis=1)
-        voiced = in_band & (voicing > voice_activity.PLAINLY_VOICED)
-        raw &= in_band.reshape(*raw.shape, HOPS_PER_STEP).any(axis=2)
-        raw |= plain & voiced.reshape(*raw.shape, HOPS_PER_STEP).any(axis=2)
-
+        raw = voice_activity.weigh(raw, plain, power, low + high, voicing)
         settled = voice_activity.settle(active, raw, passes, lost, counts, first_step)
         hops = counts * HOPS_PER_STEP
         voice_activity.accumulate(active, settled)
@@ -116,8 +112,7 @@ class Rows:
         speech_rate.accumulate(rate, speech_rate.nuclei(rate, low, high, voicing, hops), settled)
         pitch = mine["intonation"]
         intonation.accumulate(pitch, intonation.contour(pitch, f0_hz, voicing, hops), settled)
-        clipped = (np.abs(blocks) >= losses.CLIPPED).sum(axis=2)
-        losses.accumulate(mine["losses"], clipped, settled)
+        losses.accumulate(mine["losses"], losses.clipped(blocks), settled)
         for name, state in mine.items():
             self.columns[name][rows] = state
 

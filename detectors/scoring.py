@@ -66,8 +66,8 @@ def _follow_turns(rows: Rows, calls: list[tuple[Conversation, int]]) -> list[dic
         if call.slow_turns is not None and call.slow_turns["turns.second"] < second:
             slow.load_turns(rows, call, call.slow_turns)
             call.slow_turns = None
-        rows.turns[call.index]["silent_steps"] += call.skipped_silent_seconds * STEPS_PER_SECOND
-        call.skipped_silent_seconds = 0
+        if call.scored_second is not None and not call.skipped_lost:
+            rows.turns[call.index]["silent_steps"] += (second - call.scored_second - 1) * STEPS_PER_SECOND
     words = np.array(
         [[calls[i][0].closed[calls[i][1]][side][1:] for side in SIDES_OF_A_CALL] for i in both], dtype=np.uint64
     )

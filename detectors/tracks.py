@@ -108,7 +108,8 @@ class Conversation:
     slow: dict[Side, Mapping[str, float]] = field(default_factory=dict)
     """Slow fields of a call that is read back, until its time passes their `seconds`."""
     slow_turns: Mapping[str, float] | None = None
-    skipped_silent_seconds: int = 0
+    skipped_lost: bool = False
+    """Whether the seconds that were last skipped were lost, not silent."""
     finished: bool = False
 
     def row(self, side: Side) -> int:

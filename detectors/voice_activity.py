@@ -8,7 +8,7 @@ import numpy as np
 import webrtcvad
 from numpy.typing import NDArray
 
-from detectors.columns import SETTLE_STEPS, STEP_SAMPLES, STEPS_PER_SECOND, Settled, alive, within
+from detectors.columns import HOPS_PER_STEP, SETTLE_STEPS, STEP_SAMPLES, STEPS_PER_SECOND, Settled, alive, within
 from detectors.decode import RATE
 from detectors.values import BoolArray, FloatArray, IntArray
 
@@ -101,6 +101,17 @@ def ask_webrtc(vads: Sequence[webrtcvad.Vad], pcm: Sequence[bytes], passes: Bool
     for row, step in zip(*(index.tolist() for index in np.nonzero(passes)), strict=True):
         speech[row, step] = vads[row].is_speech(pcm[row][step * width : (step + 1) * width], RATE)
     return speech
+
+
+def weigh(raw: BoolArray, plain: BoolArray, power: FloatArray, in_band: FloatArray, voicing: FloatArray) -> BoolArray:
+    """webrtcvad's word `raw` (rows, steps), corrected by the spectrum of the steps' hops, (rows, hops).
+
+    No speech without power in the voice band; speech where a `plain` (loud) step is plainly voiced.
+    """
+    hops = (*raw.shape, HOPS_PER_STEP)
+    band = in_band > LEAST_IN_BAND * np.repeat(power, HOPS_PER_STEP, axis=1)
+    voiced = band & (voicing > PLAINLY_VOICED)
+    return np.asarray((raw & band.reshape(hops).any(axis=2)) | (plain & voiced.reshape(hops).any(axis=2)))
 
 
 def settle(

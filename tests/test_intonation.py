@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from detectors import decode
+from detectors.bank import Bank
+from tests.builders_audio import AGENT, call, column, cut, scores_of, tone, voice
+
+
+def semitones_between(one, other):
+    return 12 * np.log2(np.asarray(one) / other)
+
+
+@pytest.mark.parametrize("f0_hz", [80.0, 118.0, 210.0, 330.0])
+def test_pitch_of_a_made_up_voice(f0_hz):
+    scores = scores_of(cut(voice(6, f0_hz)[None], sides=AGENT), batch=10)
+    pitch = list(column(scores, "agent", "intonation.f0_hz").values())
+    # A tenth of a semitone is 0.6 %, less than one sample of the period above 75 Hz; the parabola gives the rest.
+    assert np.abs(semitones_between(pitch, f0_hz)).max() < 0.1
+
+
+def test_pitch_through_mulaw_and_without_its_fundamental():
+    f0_hz = 120.0
+    sound = voice(6, f0_hz)
+    spectrum = np.fft.rfft(sound)
+    hertz = np.fft.rfftfreq(len(sound), 1 / 8000)
+    spectrum[(hertz < 300) | (hertz > 3400)] = 0
+    narrow = np.fft.irfft(spectrum, len(sound)).astype(np.float32)
+    telephone = decode.decode(decode.encode_mulaw(narrow), "pcmu", 8000, 1)
+    pitch = list(column(scores_of(cut(telephone, sides=AGENT), batch=10), "agent", "intonation.f0_hz").values())
+    assert np.abs(semitones_between(pitch, f0_hz)).max() < 0.15
+
+
+@pytest.mark.parametrize("swing_semitones", [0.0, 1.0, 3.0])
+def test_spread_of_a_voice_whose_pitch_swings(swing_semitones):
+    scores = scores_of(cut(voice(14, 160, swing_semitones=swing_semitones)[None], sides=AGENT), batch=10)
+    spread = column(scores, "agent", "intonation.spread_semitones")[13.0]
+    # The median deviation of a sine of amplitude a is a / sqrt(2).
+    assert spread == pytest.approx(1.4826 * swing_semitones / np.sqrt(2), abs=0.15 + 0.05 * swing_semitones)
+    assert (spread < 1.8) == (swing_semitones <= 1)
+
+
+def test_a_pitch_5_semitones_up_shows_against_the_own_baseline():
+    sound, schedule = call("agent_pitch_up_5_semitones")
+    before, after = (part["median_f0_hz"] for part in schedule["reference"][:2])
+    change = schedule["changes"][0]["at"]
+    bank, scores, told = Bank(), [], False
+    for chunk in cut(sound):
+        for score in bank.push([chunk]):
+            scores.append(score)
+            shift = score.sides["agent"]["intonation.f0_shift_semitones"]
+            if shift is not None and shift > 4 and not told:
+                bank.over_limit("c-1", "agent", "intonation.f0_shift_semitones", True)
+                told = True
+    # 10 s of voiced speech are about 18 s of talk: the baseline is there before the change, and of Praat's pitch.
+    baseline, provisional = bank.baselines("c-1")["agent"]["intonation.f0_hz"]
+    assert provisional
+    assert semitones_between(baseline, before) == pytest.approx(0, abs=0.7)
+
+    # Five seconds hold one or two sentences, whose own medians differ by 2 st; the truth is 5.1 st over all of them.
+    speaks = [s.at_seconds for s in scores if (s.sides["agent"]["speech.active"] or 0) > 0.7]
+    shift = {at: st for at, st in column(scores, "agent", "intonation.f0_shift_semitones").items() if at in speaks}
+    earlier = [st for at, st in shift.items() if at < change]
+    later = [st for at, st in shift.items() if at > change + 3]
+    assert len(earlier) >= 4
+    assert np.abs(np.median(earlier)) < 1
+    assert np.median(later) == pytest.approx(float(semitones_between(after, before)), abs=1.0)
+    assert np.max(earlier) < 4
+
+
+def test_pitch_of_read_speech_is_praats():
+    for name in ("polite_turn_taking", "agent_interrupts_caller"):
+        sound, schedule = call(name)
+        pitch = list(column(scores_of(cut(sound), batch=10), "agent", "intonation.f0_hz").values())
+        true = next(part["median_f0_hz"] for part in schedule["reference"] if part["role"] == "agent")
+        assert semitones_between(np.median(pitch), true) == pytest.approx(0, abs=0.5)
+
+
+def test_what_has_no_pitch_has_none():
+    hiss = np.random.default_rng(3).standard_normal(5 * 8000).astype(np.float32) * 0.1
+    for sound in (hiss, tone(50, 5)):
+        assert not column(scores_of(cut(sound[None], sides=AGENT), batch=10), "agent", "intonation.f0_hz")
