@@ -19,7 +19,7 @@ from alerts.store import conversations as conversation_store
 from alerts.store import messages as message_store
 from alerts.store.conversations import ConversationKey
 from alerts.store.messages import TextKey
-from alerts.store.outbox import OutboxRow, append
+from alerts.store.outbox import OutboxRow
 
 
 @dataclass(slots=True)
@@ -65,11 +65,8 @@ async def keep(
     outbox = await _write_findings(connection, policy, open_, findings)
 
     changes = [change for conversation in open_.values() for change in conversation.changes]
-    await alert_store.apply_changes(connection, changes, policy.version, now)
-    for conversation in open_.values():
-        if conversation.learned_agent:
-            await alert_store.restamp(connection, conversation.conversation, now)
-    await append(connection, outbox)
+    learned = [conversation.conversation for conversation in open_.values() if conversation.learned_agent]
+    await alert_store.apply_changes(connection, changes, policy.version, now, learned=learned, more=outbox)
     await conversation_store.write(
         connection,
         [

@@ -78,8 +78,9 @@ async def keep_calls(
 ) -> None:
     """Write it all; raises what the database raises, nothing is kept then and the call may be repeated."""
     async with writing(engine) as connection:
-        for call in calls:
-            await _write_call(connection, call, now)
+        # In order of id, as the chat worker locks them: two transactions wait for each other, never both.
+        ordered = sorted(calls, key=lambda call: call.conversation_id)
+        learned_agents = [known for call in ordered if (known := await _write_call(connection, call)) is not None]
         if score_rows:
             statement = insert(connection, scores)
             rows = [_score_values(row) for row in score_rows]
@@ -92,13 +93,16 @@ async def keep_calls(
                 ),
                 rows,
             )
-        await alert_store.apply_changes(connection, changes, policy_version, now)
+        await alert_store.apply_changes(connection, changes, policy_version, now, learned=learned_agents)
         for baseline in learned:
             await _learn(connection, baseline, now)
 
 
-async def _write_call(connection: AsyncConnection, call: CallRow, now: float) -> None:
-    """Make or update a call's row; the chat worker's columns (memory, waits) are left alone."""
+async def _write_call(connection: AsyncConnection, call: CallRow) -> Conversation | None:
+    """Make or update a call's row, and return whose it is if that has just become known.
+
+    The chat worker's columns (memory, waits) are left alone.
+    """
     told = {name: value for name, value in call.columns.items() if value is not None}
     statement = insert(connection, conversations).values(
         platform=CALL_PLATFORM,
@@ -115,8 +119,7 @@ async def _write_call(connection: AsyncConnection, call: CallRow, now: float) ->
             set_={**told, "last_at": statement.excluded.last_at},
         ).returning(conversations)
     )
-    if call.learned_agent:
-        await alert_store.restamp(connection, conversation_of(row.one()), now)
+    return conversation_of(row.one()) if call.learned_agent else None
 
 
 def _score_values(row: ScoreRow) -> dict[str, Any]:

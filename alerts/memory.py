@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from alerts.conditions import PastHit
 from detectors.phrases.memory import EMPTY, SpeakerMemory
 from detectors.timing import Waits
 from detectors.values import Side
@@ -20,6 +21,8 @@ class ConversationMemory:
     attempts: dict[str, int] = field(default_factory=dict)
     """Messages of each agent that were stopped or should have been."""
     waits: Waits = field(default_factory=Waits)
+    past: tuple[PastHit, ...] = ()
+    """Hits of earlier messages that a rule may still count."""
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> ConversationMemory:
@@ -28,6 +31,7 @@ class ConversationMemory:
             speakers={name: SpeakerMemory.from_json(tail) for name, tail in body.get("speakers", {}).items()},
             attempts=dict(body.get("attempts", {})),
             waits=Waits.from_json(body["waits"]) if "waits" in body else Waits(),
+            past=tuple(PastHit(**hit) for hit in body.get("past", ())),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -36,6 +40,7 @@ class ConversationMemory:
             "speakers": {name: tail.to_json() for name, tail in self.speakers.items()},
             "attempts": self.attempts,
             "waits": self.waits.to_json(),
+            "past": [asdict(hit) for hit in self.past],
         }
 
     def of_speaker(self, side: Side, sender_id: str | None) -> SpeakerMemory:

@@ -153,8 +153,11 @@ def _changes(policy: Policy, open_: OpenConversation, incoming: Incoming, judgem
         reply_seconds=judgement.reply_seconds,
         first_reply=judgement.is_first_reply,
         words_spm=_words_rate(incoming),
+        turn_seconds=_turn_seconds(incoming),
+        past=open_.memory.past,
     )
     changes = rule_engine.judge_message(policy.rules, open_.conversation, facts, incoming.arrived_at)
+    open_.memory.past = rule_engine.remember(policy.rules, facts, incoming.arrived_at)
     if judgement.reply_seconds is not None:
         changes += rule_engine.judge_reply(policy.rules, open_.conversation, incoming.arrived_at)
     return changes
@@ -165,6 +168,13 @@ def _words_rate(incoming: Incoming) -> float | None:
     if incoming.start_seconds is None or incoming.end_seconds is None:
         return None
     return rate_from_words(incoming.text, incoming.start_seconds, incoming.end_seconds)
+
+
+def _turn_seconds(incoming: Incoming) -> float | None:
+    """Return a turn's length, None for a chat message."""
+    if incoming.start_seconds is None or incoming.end_seconds is None:
+        return None
+    return incoming.end_seconds - incoming.start_seconds
 
 
 def _carry_on(policy: Policy, work: Batch, open_: OpenConversation, incoming: Incoming, row: Any) -> None:

@@ -13,6 +13,7 @@ import orjson
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from alerts.packs import chinese_words
 from alerts.rules import RuleSet, parse_rules
 from alerts.store.database import insert, reading, writing
 from alerts.store.tables import policies
@@ -40,7 +41,7 @@ def compiled(version: int, body: Body) -> Policy:
     """Compile a policy. Raises LexiconError or RuleError naming file, line and remedy. Takes up to seconds of CPU."""
     return Policy(
         version=version,
-        phrases=PhraseEngine(lexicon_of(body["packs"])),
+        phrases=PhraseEngine(lexicon_of(body["packs"]), chinese_words),
         rules=parse_rules(body["rules"], "rules.toml"),
     )
 

@@ -48,9 +48,10 @@ class App(faust.App):
         self.service(service)  # type: ignore[arg-type]  # declared for a class, takes an instance as well
 
 
-async def _fetch_without_waiting(app: Any, *_: Any, **__: Any) -> None:
+async def _fetch_without_waiting(*arguments: Any, **_: Any) -> None:
     """Let fetches of the embedded broker return soon; Kafka itself wakes them when something arrives."""
     # Faust hard-codes the wait and offers no setting, hence the private names; the client exists from here on.
+    app = arguments[0]
     app.consumer._thread._consumer._fetcher._fetch_max_wait_ms = EMBEDDED_FETCH_WAIT_MS
 
 

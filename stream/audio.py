@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import mode
@@ -166,6 +167,7 @@ class AudioWorker:
             call = self._calls.get(score.conversation_id)
             if call is None:
                 continue
+            score = self._with_lag(call, score)
             call.rules, changes = judge_score(
                 policy.rules, call.rules, call.conversation, score, call.arrived_at or time.time()
             )
@@ -182,11 +184,17 @@ class AudioWorker:
                 self._keep_score(call, score)
         await self._tell(told)
 
+    def _with_lag(self, call: Call, score: Score) -> Score:
+        """Return the score with how late it is; only here are both clocks known."""
+        if not call.arrived_at:
+            return score
+        seconds = max(0.0, time.time() - call.arrived_at)
+        SCORE_LAG_SECONDS.observe(seconds)
+        lag = {"signal.lag_ms": float(round(seconds * 1000))}
+        return replace(score, sides={side: {**metrics, **lag} for side, metrics in score.sides.items()})
+
     def _score_record(self, call: Call, score: Score) -> bytes:
         """Return the JSON of `qa.scores`."""
-        now = time.time()
-        lag_ms = round(max(0.0, now - call.arrived_at) * 1000) if call.arrived_at else None
-        SCORE_LAG_SECONDS.observe((lag_ms or 0) / 1000)
         baselines = self._bank.baselines(score.conversation_id)
         who = call.conversation
         return orjson.dumps(
@@ -197,7 +205,7 @@ class AudioWorker:
                 "agent_name": who.agent_name,
                 "team": who.team,
                 "language": who.language,
-                "sides": {side: {**metrics, "signal.lag_ms": lag_ms} for side, metrics in score.sides.items()},
+                "sides": score.sides,
                 "baselines": {
                     side: {
                         metric: {"value": value, "provisional": is_provisional}
@@ -205,10 +213,10 @@ class AudioWorker:
                     }
                     for side, known in baselines.items()
                 },
-                "lag_ms": lag_ms,
+                "lag_ms": next((metrics.get("signal.lag_ms") for metrics in score.sides.values()), None),
                 "lost_ms": round(score.lost_seconds * 1000),
                 "hold": call.on_hold,
-                "degraded": now < call.degraded_until,
+                "degraded": time.time() < call.degraded_until,
             }
         )
 

@@ -11,7 +11,7 @@ from typing import Any
 import mode
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from alerts.alert import Change
+from alerts.alert import Change, fold
 from alerts.keep_calls import Baseline, CallRow, ScoreRow, keep_calls
 from alerts.policy import PolicyKeeper
 from stream.metrics import DATABASE_RETRIES
@@ -53,15 +53,11 @@ class CallKeeper(mode.Service):
         self._something.set()
 
     def put_changes(self, changes: list[Change]) -> None:
-        """Keep changes of alerts: per alert its opening, its latest state and its end, so that it stays bounded."""
+        """Keep changes of alerts, folded into the fewest that do the same."""
         for change in changes:
             held = self._changes.setdefault((change.conversation.conversation_id, change.rule_id), [])
-            if change.kind == "update" and held and held[-1].kind == "update":
-                held[-1] = change
-            else:
-                held.append(change)
-                # Opened and ended again and again while the database was away: the last episode counts.
-                del held[:-4]
+            # Opened and ended again and again while the database was away: the last two episodes are told.
+            held[:] = fold([*held, change])[-4:]
             self._something.set()
 
     def put_score(self, row: ScoreRow) -> None:

@@ -12,7 +12,8 @@ from alerts.config import WebConfig
 from alerts.policy import PolicyKeeper
 from alerts.store.database import open_engine
 from alerts.sweep import sweep_once
-from alerts.web.app import Links, create_app
+from alerts.web.app import create_app
+from alerts.web.context import Links
 from stream.feeds import ChatLag, Feeds, tail_scores
 from stream.settings import Settings
 from stream.worker import database_config

@@ -16,6 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerts.config import DatabaseConfig
+from alerts.packs import chinese_words
 from alerts.policy import PolicyKeeper
 from alerts.store.database import open_engine, reading
 from stream.app import App, assigned, make_app
@@ -79,6 +80,7 @@ class Background(mode.Service):
                 if await self._policies.refresh():
                     POLICY_VERSION.set(self._policies.policy.version)
                     logger.info("policy %d is in force", self._policies.policy.version)
+                    await asyncio.to_thread(chinese_words, "")  # read beside the work, before the first hit asks
                 failed = False
             except Exception as error:
                 if not failed:

@@ -18,7 +18,7 @@ def phrase(text: str, number: int = 1, **options: Any) -> Phrase:
 
 def engine_of(*texts: str, matcher: str | None = None, **options: Any) -> PhraseEngine:
     phrases = tuple(phrase(text, number, **options) for number, text in enumerate(texts, 1))
-    return PhraseEngine(Lexicon(phrases), chinese_words(), matcher)
+    return PhraseEngine(Lexicon(phrases), chinese_words, matcher)
 
 
 def read_in_turn(

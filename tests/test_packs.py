@@ -22,7 +22,7 @@ def shipped() -> Lexicon:
 
 @cache
 def engine() -> PhraseEngine:
-    return PhraseEngine(shipped(), chinese_words())
+    return PhraseEngine(shipped(), chinese_words)
 
 
 def test_there_is_a_pack_for_each_trade_in_both_languages() -> None:
@@ -47,7 +47,7 @@ def test_ids_are_unique_and_no_phrase_stands_twice() -> None:
 def test_every_spelling_finds_its_entry() -> None:
     lost = []
     for phrase in shipped().phrases:
-        alone = PhraseEngine(Lexicon((phrase,)), chinese_words())
+        alone = PhraseEngine(Lexicon((phrase,)), chinese_words)
         for spelling in phrase.spellings:
             text = re.sub(r"\*", " ", spelling)
             if not alone.read(text, "agent").hits:

@@ -195,6 +195,7 @@ alerts = Table(
     Column("owner", Text),
     Column("note", Text),
     Column("evidence", Json, nullable=False),
+    Index("ix_alerts_conversation", "platform", "conversation_id", "rule_id"),
     sqlite_autoincrement=True,
 )
 # One alert per (conversation, rule) while it lasts, whoever writes: a zombie and its successor cannot both open one.
@@ -221,6 +222,13 @@ outbox = Table(
     Column("agent_id", Text),
     Column("body", Json, nullable=False),
     Column("at", Double, nullable=False),
+    Index(
+        "ix_outbox_reminders",
+        "agent_id",
+        "at",
+        sqlite_where=text("kind = 'reminder'"),
+        postgresql_where=text("kind = 'reminder'"),
+    ),
     sqlite_autoincrement=True,
 )
 

@@ -35,6 +35,7 @@ def upgrade() -> None:
     sqlite_autoincrement=True
     )
     with op.batch_alter_table('alerts', schema=None) as batch_op:
+        batch_op.create_index('ix_alerts_conversation', ['platform', 'conversation_id', 'rule_id'], unique=False)
         batch_op.create_index('ix_alerts_ends_at', ['ends_at'], unique=False, sqlite_where=sa.text('closed_at IS NULL'), postgresql_where=sa.text('closed_at IS NULL'))
         batch_op.create_index('ix_alerts_team_changed_at', ['team', 'changed_at'], unique=False)
         batch_op.create_index('uq_alerts_while_open', ['platform', 'conversation_id', 'rule_id'], unique=True, sqlite_where=sa.text('closed_at IS NULL'), postgresql_where=sa.text('closed_at IS NULL'))
@@ -127,6 +128,9 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('seq', name=op.f('pk_outbox')),
     sqlite_autoincrement=True
     )
+    with op.batch_alter_table('outbox', schema=None) as batch_op:
+        batch_op.create_index('ix_outbox_reminders', ['agent_id', 'at'], unique=False, sqlite_where=sa.text("kind = 'reminder'"), postgresql_where=sa.text("kind = 'reminder'"))
+
     op.create_table('policies',
     sa.Column('version', sa.Integer(), autoincrement=True, nullable=False),
     sa.Column('sha256', sa.Text(), nullable=False),
@@ -271,6 +275,9 @@ def downgrade() -> None:
 
     op.drop_table('scores')
     op.drop_table('policies')
+    with op.batch_alter_table('outbox', schema=None) as batch_op:
+        batch_op.drop_index('ix_outbox_reminders', sqlite_where=sa.text("kind = 'reminder'"), postgresql_where=sa.text("kind = 'reminder'"))
+
     op.drop_table('outbox')
     with op.batch_alter_table('messages', schema=None) as batch_op:
         batch_op.drop_index('ix_messages_conversation')
@@ -288,5 +295,6 @@ def downgrade() -> None:
         batch_op.drop_index('uq_alerts_while_open', sqlite_where=sa.text('closed_at IS NULL'), postgresql_where=sa.text('closed_at IS NULL'))
         batch_op.drop_index('ix_alerts_team_changed_at')
         batch_op.drop_index('ix_alerts_ends_at', sqlite_where=sa.text('closed_at IS NULL'), postgresql_where=sa.text('closed_at IS NULL'))
+        batch_op.drop_index('ix_alerts_conversation')
 
     op.drop_table('alerts')
