@@ -6,7 +6,9 @@ import { signal } from "./ui.js";
 export const selection = signal(null); // {alertId, rowKey, platform, conversationId, isOpened}
 
 export function selectAlert(alert, isOpened = false) {
-  const row = [...rows.values()].find((each) => each.agent.value.agent_id === alert.agent_id);
+  const all = [...rows.values()];
+  const row = all.find((each) => each.agent.value.conversation_id === alert.conversation_id)
+    ?? all.find((each) => alert.agent_id && each.agent.value.agent_id === alert.agent_id);
   selection.value = {
     alertId: alert.id,
     rowKey: row?.key ?? null,

@@ -14,8 +14,10 @@ import { Windowed } from "./windowed.js";
 const ROW_HEIGHT = 32;
 const team = signal("");
 
+// A team that has nobody at work is no choice any more.
+const wanted = computed(() => (teams.value.includes(team.value) ? team.value : ""));
 const shown = computed(() =>
-  order.value.filter((key) => rows.has(key) && (!team.value || rows.get(key).agent.value.team === team.value)));
+  order.value.filter((key) => rows.has(key) && (!wanted.value || rows.get(key).agent.value.team === wanted.value)));
 
 function State({ agent }) {
   const words = agent.state === "chat" ? t("state.chats", { n: agent.chats }) : t(`state.${agent.state}`);
@@ -71,7 +73,7 @@ function AgentRow({ row, index }) {
 
 function Teams() {
   if (teams.value.length < 2) return null;
-  return html`<select aria-label=${t("filter.team")} value=${team.value} onChange=${(event) => (team.value = event.target.value)}>
+  return html`<select aria-label=${t("filter.team")} value=${wanted.value} onChange=${(event) => (team.value = event.target.value)}>
     <option value="">${t("filter.all_teams")}</option>
     ${teams.value.map((name) => html`<option value=${name}>${named("team", name)}</option>`)}
   </select>`;
