@@ -10,8 +10,12 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from alerts.intake.schema import Delivery
+from alerts.judge import Incoming
+from alerts.moderate import moderate
+from alerts.policy import compiled, read_files
 from alerts.store.database import reading, writing
-from alerts.store.tables import audit, conversations, interceptions, outbox
+from alerts.store.tables import audit, conversations, interceptions, outbox, users
 from alerts.web.bodies import AlertBody, LogRow
 from alerts.web.context import Links
 from tests.builders_alerts import database
@@ -231,8 +235,6 @@ async def test_a_review_is_kept_told_and_audited(engine: AsyncEngine) -> None:
 async def test_nobody_reviews_the_own_messages(engine: AsyncEngine) -> None:
     ids = await _two_teams(engine)
     async with writing(engine) as connection:
-        from alerts.store.tables import users
-
         both = {"roles": ["qa", "agent"], "agent_id": "a-1"}
         await connection.execute(update(users).where(users.c.login == "qa-a").values(**both))
     async with running(engine) as app, logged_in(app, "qa-a") as client:
@@ -387,16 +389,41 @@ async def test_health_says_what_is_wrong(engine: AsyncEngine) -> None:
     assert "tonewatch_web_clients 0.0" in numbers and 'tonewatch_web_task_failures{task="relay"} 0.0' in numbers
 
 
-def test_the_models_name_every_field_of_a_new_finding() -> None:
-    from alerts import finding
-    from alerts.judge import Incoming, Judgement
+async def test_what_moderation_tells_is_what_the_log_shows(engine: AsyncEngine) -> None:
+    # Two places make a row of the log, one when it is new and one from the database; a page merges both.
+    policy = compiled(1, read_files())
+    said: list[tuple[str, str, Delivery, tuple[str, ...]]] = [
+        ("m-1", "你就是个骗子,傻瓜", "pending", ()),
+        ("m-2", "你就是个骗子", "delivered", ()),
+        ("m-3", "傻。瓜,打我电话13800137712", "pending", ()),
+        ("m-4", "平台自己拦下的一句", "intercepted", ("一句",)),
+    ]
+    batch = [
+        Incoming(
+            "message", "openim", "c-1", name, "agent", "a-1", "Lin", "refunds", words, delivery, NOW + n,
+            matched=matched,
+        )
+        for n, (name, words, delivery, matched) in enumerate(said)
+    ]  # fmt: skip
+    await moderate(engine, policy, batch, lambda: NOW + 9)
+    async with running(engine) as app, logged_in(app, "super-a") as client:
+        shown = (await client.get("/api/interceptions")).json()["items"]
+        view = (await client.get("/api/conversations/openim/c-1")).json()
+    async with reading(engine) as connection:
+        told = [
+            row.body for row in await connection.execute(select(outbox)) if row.kind in ("interception", "violation")
+        ]
+    assert sorted(told, key=_which) == sorted(shown, key=_which)
+    assert [row["outcome"] for row in sorted(shown, key=lambda row: row["at"])] == [
+        "blocked", "delivered", "blocked", "platform",
+    ]  # fmt: skip
+    assert [message["outcome"] for message in view["messages"]] == [
+        "intercepted", "violation", "intercepted", "intercepted",
+    ]  # fmt: skip
+    assert [message["attempt"] for message in view["messages"]] == [1, 2, 3, 4]
+    assert set(told[0]) == set(LogRow.model_fields)
+    assert any("138****7712" in row["text"] for row in shown)
 
-    incoming = Incoming("message", "openim", "c", "m", "agent", "a-1", "Lin", "refunds", "傻瓜", "pending", NOW)
-    judgement = Judgement("block", (), b'{"latency_ms": 1}', False, "us", "block", False, 1, None, False)
-    row = {
-        "at": NOW, "platform": "openim", "conversation_id": "c", "agent_id": "a-1", "agent_name": "Lin",
-        "team": "refunds", "category": "abuse", "severity": "critical", "phrases": [], "attempt": 1,
-        "policy_version": 1, "intercepted_by": "us", "action": "block",
-    }  # fmt: skip
-    told = finding.log_row("interception", 1, row, incoming, judgement)
-    assert set(told) == set(LogRow.model_fields)
+
+def _which(row: dict[str, Any]) -> tuple[str, int]:
+    return row["kind"], row["id"]
