@@ -39,7 +39,7 @@ export function Filters() {
     <${Choice} name="phrase" options=${phrases} />
     <${Choice} name="outcome" options=${fixed("outcome", ["blocked", "replaced", "held", "delivered", "platform"])} />
     <${Choice} name="review" options=${fixed("review", ["pending", "upheld", "mistaken", "exempt"])} />
-    <${Choice} name="platform" options=${platforms} />
+    ${(platforms.length > 1 || filters.value.platform) && html`<${Choice} name="platform" options=${platforms} />`}
     ${isFiltered.value && html`<button type="button" class="plain" onClick=${clearFilters}>${t("filter.clear")}</button>`}
     <span class="gap"></span>
     <span class="quiet" role="status">${total.value === null ? "" : t("filter.total", { n: total.value })}</span>
