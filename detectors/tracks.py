@@ -141,7 +141,8 @@ def gap_before(conversation: Conversation, chunk: Chunk) -> tuple[float, bool] |
     if track is None:
         return 0.0, False
     missing = chunk.offset_seconds - track.end_sample / RATE if math.isfinite(chunk.offset_seconds) else 0.0
-    if expected_seq is not None and chunk.seq < expected_seq and missing < -JITTER_SECONDS:
+    half = chunk.samples.shape[1] / chunk.rate / 2
+    if expected_seq is not None and chunk.seq < expected_seq and missing <= -min(half, JITTER_SECONDS):
         return None
     if expected_seq is not None and chunk.seq != expected_seq:
         return max(0.0, missing), True

@@ -135,14 +135,16 @@ def test_a_restored_call_keeps_its_baselines_when_nothing_could_be_read_back():
 # Repeats, order, loss, silence not sent
 
 
-def test_repeats_count_once_and_order_within_a_batch_is_mended():
-    chunks = cut(two_voices(10))
+@pytest.mark.parametrize("piece", [160, 1600])
+def test_repeats_count_once_and_order_within_a_batch_is_mended(piece):
+    chunks = cut(two_voices(5), piece=piece)
     doubled = []
     for some in batches(chunks, 5):
         doubled += [*reversed(some), *some]
     again = Bank()
     scores = [score for some in batches(doubled, 10) for score in again.push(some)]
-    scores += again.push(chunks[-10:])
+    for chunk in [*chunks[-10:], chunks[-1]]:
+        scores += again.push([chunk])
     scores += again.finish("c-1")
     assert_same(scores, scores_of(chunks))
 
