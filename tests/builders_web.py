@@ -24,6 +24,7 @@ from alerts.web.app import create_app
 from alerts.web.context import Links, Web
 
 NOW = 1_800_000_000.0
+HOUR = 3600.0
 PASSWORD = "correct horse battery"
 
 
@@ -182,7 +183,7 @@ def web_of(app: FastAPI) -> Web:
 
 
 @contextlib.asynccontextmanager
-async def stranger(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+async def outsider(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """A client that is not logged in."""
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://tonewatch.test") as client:
@@ -192,7 +193,7 @@ async def stranger(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 @contextlib.asynccontextmanager
 async def logged_in(app: FastAPI, login: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client that has logged in and sends its CSRF token."""
-    async with stranger(app) as client:
+    async with outsider(app) as client:
         answer = await client.post("/api/login", json={"login": login, "password": PASSWORD})
         assert answer.status_code == 200, answer.text
         client.headers["X-CSRF-Token"] = answer.json()["csrf"]
@@ -219,3 +220,31 @@ async def served(engine: AsyncEngine, links: Links | None = None) -> AsyncIterat
     finally:
         server.should_exit = True
         await task
+
+
+REFUNDS = [
+    Line("都第三次了,你们到底退不退?", side="customer"),
+    Line("您好,我的电话是13800137712", after=10),
+    Line("你是不是傻瓜啊,看不懂字吗", action="block", span=(4, 6), finding="interception", after=10),
+    Line("傻。瓜", action="block", span=(0, 3), finding="interception", attempt=2, after=10),
+    Line(
+        "卡号6222021234567890128", action="mask", span=(2, 21), phrase="privacy.card", finding="interception", after=10
+    ),
+    Line("请私下转账", action="review", span=(1, 5), phrase="divert.zh.003", finding="interception", after=10),
+    Line("那你就是个骗子", delivery="delivered", span=(5, 7), phrase="abuse.zh.002", finding="violation", attempt=3),
+    Line("滚", delivery="intercepted", span=(0, 1), finding="interception", by="platform", action="block", after=10),
+]
+SALES = [
+    Line("sales-secret 100% 保证退款", action="block", span=(18, 22), phrase="promise.zh.001", finding="interception"),
+    Line("sales-secret 好的"),
+]
+
+
+async def two_teams(engine: AsyncEngine) -> dict[str, Any]:
+    """The same things in two teams; everything of the second one says "sales" somewhere."""
+    findings = await add_chat(engine, "c-9", "refunds", "a-1", REFUNDS)
+    others = await add_chat(engine, "sales-c", "sales", "sales-a", SALES, at=NOW - 2 * HOUR, last_at=NOW - 60)
+    alert = await add_alert(engine, "c-9", "refunds", "a-1")
+    other = await add_alert(engine, "sales-c", "sales", "sales-a")
+    await add_chat(engine, "nobodys", "unassigned", None, [Line("unassigned-secret 傻瓜", span=(18, 20))])
+    return {"findings": findings, "others": others, "alert": alert, "other": other}

@@ -258,13 +258,10 @@ async def test_a_page_that_stops_reading_is_dropped_and_resumes(engine: AsyncEng
 
 async def test_the_end_of_a_login_ends_the_connection(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("alerts.web.live.SESSION_CHECK_SECONDS", 0.1)
-    ends = [
-        delete(sessions),
-        update(users).where(users.c.login == "super-a").values(disabled=True),
-    ]
+    disabled = update(users).where(users.c.login == "super-a").values(disabled=True)
     narrower = update(users).where(users.c.login == "super-a").values(teams=["sales"])
     async with served(engine) as (app, address):
-        for change in (narrower, *ends):
+        for change in (narrower, delete(sessions), disabled):
             browser = await Browser.log_in(address, "super-a")
             async with browser.live() as socket:
                 await _until(socket, lambda message: message["type"] == "hello")

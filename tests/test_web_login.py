@@ -14,7 +14,7 @@ from alerts.store.people import UserError, add_user, hasher
 from alerts.store.tables import audit, sessions, users
 from alerts.web.attempts import MOST_FAILURES, MOST_KEYS, WINDOW_SECONDS, LoginAttempts
 from tests.builders_alerts import database
-from tests.builders_web import NOW, PASSWORD, add_people, logged_in, running, stranger, web_of
+from tests.builders_web import NOW, PASSWORD, add_people, logged_in, outsider, running, web_of
 
 GOOD = {"login": "super-a", "password": PASSWORD}
 
@@ -27,7 +27,7 @@ async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
 
 
 async def test_a_login_gives_a_cookie_that_scripts_cannot_read(engine: AsyncEngine) -> None:
-    async with running(engine) as app, stranger(app) as client:
+    async with running(engine) as app, outsider(app) as client:
         answer = await client.post("/api/login", json=GOOD)
         cookie = answer.headers["set-cookie"]
         assert "HttpOnly" in cookie and "SameSite=lax" in cookie and "Path=/" in cookie and "Secure" not in cookie
@@ -42,7 +42,7 @@ async def test_a_login_gives_a_cookie_that_scripts_cannot_read(engine: AsyncEngi
 
 async def test_behind_https_the_cookie_belongs_to_this_host_only(engine: AsyncEngine) -> None:
     config = WebConfig(origin="https://qa.example.com", secure_cookies=True)
-    async with running(engine, config=config) as app, stranger(app) as client:
+    async with running(engine, config=config) as app, outsider(app) as client:
         cookie = (await client.post("/api/login", json=GOOD)).headers["set-cookie"]
         assert cookie.startswith("__Host-tonewatch=") and "Secure" in cookie
 
@@ -70,7 +70,7 @@ async def test_a_wrong_password_and_an_unknown_login_are_told_alike(
         return bool(verify(password, hashed))
 
     monkeypatch.setattr("alerts.web.login.hasher", type("Counting", (), {"verify": staticmethod(counting)}))
-    async with running(engine) as app, stranger(app) as client:
+    async with running(engine) as app, outsider(app) as client:
         wrong = await client.post("/api/login", json=GOOD | {"password": "wrong password"})
         unknown = await client.post("/api/login", json={"login": "who", "password": "wrong password"})
         assert (wrong.status_code, wrong.json()) == (unknown.status_code, unknown.json())
@@ -80,7 +80,7 @@ async def test_a_wrong_password_and_an_unknown_login_are_told_alike(
 
 
 async def test_ten_wrong_passwords_are_enough(engine: AsyncEngine) -> None:
-    async with running(engine) as app, stranger(app) as client:
+    async with running(engine) as app, outsider(app) as client:
         web = web_of(app)
         for _ in range(10):
             assert (await client.post("/api/login", json=GOOD | {"password": "no"})).status_code == 401
@@ -156,7 +156,7 @@ OURS = [{"Origin": "http://tonewatch.test"}, {"Origin": "http://TONEWATCH.test:8
 
 
 async def test_another_sites_page_is_refused(engine: AsyncEngine) -> None:
-    async with running(engine) as app, stranger(app) as client:
+    async with running(engine) as app, outsider(app) as client:
         for headers in FOREIGN:
             answer = await client.post("/api/login", json=GOOD, headers=headers)
             assert answer.status_code == 403, headers
@@ -167,7 +167,7 @@ async def test_another_sites_page_is_refused(engine: AsyncEngine) -> None:
 
 async def test_behind_a_proxy_the_public_address_counts(engine: AsyncEngine) -> None:
     config = WebConfig(origin="https://qa.example.com")
-    async with running(engine, config=config) as app, stranger(app) as client:
+    async with running(engine, config=config) as app, outsider(app) as client:
         ours = await client.post("/api/login", json=GOOD, headers={"Origin": "https://qa.example.com"})
         assert ours.status_code == 200
         for origin in ("http://qa.example.com", "https://example.com", "https://qa.example.com:8443"):
@@ -178,7 +178,7 @@ async def test_behind_a_proxy_the_public_address_counts(engine: AsyncEngine) -> 
 async def test_every_route_under_api_asks_who_it_is_and_every_unsafe_one_for_the_csrf_token(
     engine: AsyncEngine,
 ) -> None:
-    async with running(engine) as app, stranger(app) as client, logged_in(app, "admin") as admin:
+    async with running(engine) as app, outsider(app) as client, logged_in(app, "admin") as admin:
         del admin.headers["X-CSRF-Token"]
         paths = (await client.get("/openapi.json")).json()["paths"]
         routes = [(method, path) for path, methods in paths.items() for method in methods if path.startswith("/api/")]
@@ -197,7 +197,7 @@ async def test_every_route_under_api_asks_who_it_is_and_every_unsafe_one_for_the
 
 
 async def test_a_page_may_load_nothing_from_elsewhere_and_stand_in_no_frame(engine: AsyncEngine) -> None:
-    async with running(engine) as app, stranger(app) as client:
+    async with running(engine) as app, outsider(app) as client:
         for path in ("/floor", "/interceptions", "/login", "/api/me", "/static/app.js", "/static/nothing", "/livez"):
             answer = await client.get(path)
             policy = answer.headers["content-security-policy"]

@@ -54,7 +54,7 @@ class Web:
     tasks: Tasks = field(default_factory=Tasks)
     attempts: LoginAttempts = field(default_factory=LoginAttempts)
     now: Callable[[], float] = time.time
-    # A check takes 64 MiB and a tenth of a second of a core: strangers must not fill the machine with them.
+    # A check takes 64 MiB and a tenth of a second of a core: nobody who is not known may fill the machine with them.
     password_checks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 
     def lag_seconds(self) -> float:
