@@ -213,3 +213,22 @@ async def test_what_moderation_tells_is_what_the_log_shows(engine: AsyncEngine) 
 
 def _which(row: dict[str, Any]) -> tuple[str, int]:
     return row["kind"], row["id"]
+
+
+async def test_a_search_does_not_tell_what_the_mask_hides(engine: AsyncEngine) -> None:
+    lines = [
+        Line("傻瓜打我电话13800137712", action="block", span=(0, 2), finding="interception"),
+        Line("订单 8001 傻瓜", action="block", span=(8, 10), finding="interception"),
+        Line("傻瓜写到zhang.san@qq.com", action="block", span=(0, 2), finding="interception"),
+        Line("zhang 是傻瓜", action="block", span=(7, 9), finding="interception"),
+    ]
+    await add_chat(engine, "c-1", "refunds", "a-1", lines)
+    asked = {"傻瓜": 4, "138": 1, "7712": 1, "8001": 1, "13800137712": 0, "zhang": 1, "zhang.san": 0, "qq.com": 1}
+    async with running(engine) as app, logged_in(app, "lead-all") as client:
+        for words, count in asked.items():
+            page = (await client.get("/api/interceptions", params={"q": words})).json()
+            assert (page["total"], len(page["items"])) == (count, count), words
+            numbers = (await client.get("/api/interceptions/numbers", params={"q": words})).json()
+            assert numbers["intercepted"] == count, words
+            export = await client.get("/api/interceptions.csv", params={"q": words})
+            assert export.text.count("傻瓜") == count, words

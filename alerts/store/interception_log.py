@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import orjson
@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerts.access import Scope
+from alerts.masking import mask_text
 from alerts.store.scope import within
 from alerts.store.tables import hits, interceptions, messages, violations
 
@@ -34,6 +35,10 @@ _SHARED = (
     "id", "message", "platform", "conversation_id", "agent_id", "agent_name", "team", "category", "severity", "phrases",
     "attempt", "policy_version", "at", "review", "review_reason", "reviewed_by", "reviewed_at",
 )  # fmt: skip
+
+
+MOST_LOOKED_THROUGH = 5000
+"""Texts that one search for digits looks through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,12 @@ class LogFilter:
     platform: str | None = None
     q: str | None = None
     """Words of the text, found wherever they stand; a Chinese word of two characters as well."""
+    hidden: frozenset[int] = frozenset()
+    """Message rows in which these words stand only in what is masked; see `without_masked`."""
+
+
+class SearchError(ValueError):
+    """Too much was found to look through; the message says what to write instead."""
 
 
 class CursorError(ValueError):
@@ -124,7 +135,30 @@ def matching(found: Subquery, scope: Scope, wanted: LogFilter) -> ColumnElement[
         parts.append(exists().where(hits.c.message == c.message, hits.c.phrase_id == wanted.phrase))
     if wanted.q:
         parts.append(messages.c.text.icontains(wanted.q, autoescape=True))
+    if wanted.hidden:
+        parts.append(c.message.not_in(sorted(wanted.hidden)))
     return and_(*parts)
+
+
+async def without_masked(connection: AsyncConnection, scope: Scope, wanted: LogFilter) -> LogFilter:
+    """Return the filter for somebody who reads masked texts: a search must not tell what the mask hides.
+
+    Otherwise a phone number could be guessed digit by digit. Raises SearchError.
+    """
+    if not wanted.q:
+        return wanted
+    found = findings()
+    m = messages.c
+    query = select(m.id, m.text).distinct().join_from(found, messages, found.c.message == m.id)
+    query = query.where(matching(found, scope, wanted))
+    if not any(char.isdigit() for char in wanted.q):
+        # Letters are hidden in e-mail addresses only.
+        query = query.where(or_(m.text.contains("@"), m.text.contains("\uff20")))
+    rows = (await connection.execute(query.limit(MOST_LOOKED_THROUGH + 1))).all()
+    if len(rows) > MOST_LOOKED_THROUGH:
+        raise SearchError(f"{wanted.q!r} stands in too many texts; write more of it, or choose a shorter time")
+    word = wanted.q.lower()
+    return replace(wanted, hidden=frozenset(row.id for row in rows if word not in mask_text(row.text).lower()))
 
 
 def _rows(found: Subquery) -> Select[Any]:

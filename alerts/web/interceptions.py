@@ -15,7 +15,15 @@ from alerts.masking import mask_finding
 from alerts.review import FindingNotFoundError, ReviewError, decide
 from alerts.store import audit
 from alerts.store.database import reading, writing
-from alerts.store.interception_log import Cursor, CursorError, LogFilter, count_findings, find_findings
+from alerts.store.interception_log import (
+    Cursor,
+    CursorError,
+    LogFilter,
+    SearchError,
+    count_findings,
+    find_findings,
+    without_masked,
+)
 from alerts.store.interception_numbers import numbers as count_numbers
 from alerts.web.bodies import LogNumbers, LogPage, LogRow, Problem, ReviewChange
 from alerts.web.context import Here, Web
@@ -29,6 +37,7 @@ EXPORT_COLUMNS = (
     "category", "severity", "phrases", "outcome", "intercepted_by", "attempt", "policy_version", "review",
     "review_reason", "reviewed_by", "latency_ms",
 )  # fmt: skip
+_ASKED = tuple(name for name in LogFilter.__slots__ if name != "hidden")
 _REFUSALS: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (401, 403)}
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {**_REFUSALS, 404: {"model": Problem}}
 
@@ -60,7 +69,16 @@ def wanted_of(
     )
 
 
-Wanted = Annotated[LogFilter, Depends(wanted_of)]
+async def seen_of(wanted: Annotated[LogFilter, Depends(wanted_of)], web: Here, who: Who) -> LogFilter:
+    """Return the filter of a query string, so that it finds nothing in what is masked for who asks."""
+    try:
+        async with reading(web.engine) as connection:
+            return await without_masked(connection, who.scope, wanted)
+    except SearchError as error:
+        raise HTTPException(422, str(error)) from None
+
+
+Wanted = Annotated[LogFilter, Depends(seen_of)]
 
 
 @router.get("/interceptions", response_model=LogPage, responses=_REFUSALS)
@@ -120,7 +138,7 @@ async def export(wanted: Wanted, web: Here, who: Who) -> StreamingResponse:
     """Return the same list as CSV, masked; who exported what stands in the audit log before the first line goes."""
     who.need("export")
     now = web.now()
-    detail = {name: getattr(wanted, name) for name in LogFilter.__slots__ if getattr(wanted, name) is not None}
+    detail = {name: getattr(wanted, name) for name in _ASKED if getattr(wanted, name) is not None}
     async with writing(web.engine) as connection:
         detail["rows"] = await count_findings(connection, who.scope, wanted)
         await audit.record(
