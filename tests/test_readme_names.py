@@ -16,7 +16,7 @@ READMES = ("README.md", "README.zh-CN.md")
 
 @pytest.mark.parametrize("name", READMES)
 def test_every_metric_and_input_topic_is_named(name: str) -> None:
-    said = set(re.findall(r"`([a-z_.]+)`", (ROOT / name).read_text(encoding="utf-8")))
+    said = set(re.findall(r"`([a-z0-9_.]+)`", (ROOT / name).read_text(encoding="utf-8")))
     assert set(BY_NAME) <= said, f"{name} lacks {sorted(set(BY_NAME) - said)}"
     assert set(INPUTS) <= said
 
