@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 
 from detectors.values import Side
 
@@ -13,8 +23,24 @@ MAX_TEXT_CODE_POINTS = 1_000_000
 
 Delivery = Literal["pending", "unverified", "delivered", "intercepted", "replaced"]
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-Words = Annotated[str, StringConstraints(max_length=MAX_TEXT_CODE_POINTS)]
+
+def _without_nul(name: str) -> str:
+    """Refuse a NUL: PostgreSQL keeps none, and an id that was changed would be another one."""
+    if "\0" in name:
+        raise ValueError("has a NUL character (U+0000); leave it out")
+    return name
+
+
+def _nul_shown(text: str) -> str:
+    """Replace each NUL by U+FFFD: a text is kept for what else it says, and as long, so that spans point right."""
+    return text.replace("\0", "\ufffd")
+
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(_without_nul)]
+"""An id: kept as it is, or refused."""
+Title = Annotated[str, StringConstraints(max_length=256), AfterValidator(_nul_shown)]
+"""What somebody is called, for people to read."""
+Words = Annotated[str, StringConstraints(max_length=MAX_TEXT_CODE_POINTS), AfterValidator(_nul_shown)]
 
 
 class _Incoming(BaseModel):
@@ -28,7 +54,7 @@ class Sender(_Incoming):
 
     id: Name
     role: Side = "agent"
-    name: Annotated[str, StringConstraints(max_length=256)] | None = None
+    name: Title | None = None
     team: Name | None = None
 
 
@@ -36,7 +62,7 @@ class Party(_Incoming):
     """Somebody known by an id, and perhaps a name."""
 
     id: Name
-    name: Annotated[str, StringConstraints(max_length=256)] | None = None
+    name: Title | None = None
 
 
 class Matched(_Incoming):
@@ -64,7 +90,7 @@ class ChatMessage(_Incoming):
     delivery: Delivery = "pending"
     intercepted_by: Literal["platform"] | None = None
     delivered_text: Words | None = None
-    matched: tuple[Matched | str, ...] = Field(default=(), strict=False)
+    matched: tuple[Matched | Words, ...] = Field(default=(), strict=False)
 
 
 class Turn(_Incoming):
@@ -73,8 +99,8 @@ class Turn(_Incoming):
     conversation_id: Name
     turn_id: Name | None = None
     side: Side
-    start_ms: Annotated[float, Field(ge=0)]
-    end_ms: Annotated[float, Field(ge=0)]
+    start_ms: Annotated[FiniteFloat, Field(ge=0)]
+    end_ms: Annotated[FiniteFloat, Field(ge=0)]
     text: Words
     language: Name | None = None
     agent: Party | None = None
@@ -92,7 +118,7 @@ class CallEvent(_Incoming):
     direction: Literal["inbound", "outbound"] | None = None
     language: Name | None = None
     hold: bool | None = None
-    offset_ms: Annotated[float, Field(ge=0)] | None = None
+    offset_ms: Annotated[FiniteFloat, Field(ge=0)] | None = None
     """The call's own time of a hold or unhold."""
 
 
@@ -102,3 +128,11 @@ def explain(error: ValidationError) -> str:
     where = ".".join(str(part) for part in first["loc"]) or "record"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     return f"{where}: {first['msg']}{more}"
+
+
+_NAME = TypeAdapter(Name)
+
+
+def checked_name(name: str) -> str:
+    """Return an id that stands outside of a body, such as a record's key. Raises ValidationError."""
+    return _NAME.validate_python(name)
