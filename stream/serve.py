@@ -8,7 +8,9 @@ import time
 
 import uvicorn
 
+from alerts.alert import CALL_PLATFORM, Conversation
 from alerts.config import WebConfig
+from alerts.engine import limits_for
 from alerts.policy import PolicyKeeper
 from alerts.store.database import open_engine
 from alerts.sweep import sweep_once
@@ -32,6 +34,13 @@ async def serve(settings: Settings) -> None:
         await policies.refresh()
         await sweep_once(engine, lambda: policies.policy, time.time(), lagging=await lag())
 
+    def limits(language: str | None) -> dict[str, float]:
+        try:
+            rules = policies.policy.rules
+        except LookupError:  # the first sweep loads it
+            return {}
+        return limits_for(rules, Conversation(CALL_PLATFORM, "", "call", language=language))
+
     app = create_app(
         engine,
         WebConfig(
@@ -39,7 +48,7 @@ async def serve(settings: Settings) -> None:
             session_seconds=settings.session_hours * 3600,
             secure_cookies=settings.web_origin.startswith("https://"),
         ),
-        Links(publish=feeds.publish, tail_scores=lambda: tail_scores(settings), sweep=sweep),
+        Links(publish=feeds.publish, tail_scores=lambda: tail_scores(settings), sweep=sweep, limits=limits),
     )
     # Bound here and handed over: port 0 is then known, and taken, before anything is said.
     listener = socket.create_server((settings.web_host, settings.web_port), backlog=2048)
@@ -51,6 +60,7 @@ async def serve(settings: Settings) -> None:
         timeout_graceful_shutdown=STOP_SECONDS,
         server_header=False,
         ws="websockets-sansio",
+        ws_max_size=65536,  # pages have nothing long to say
     )
     try:
         await uvicorn.Server(config).serve(sockets=[listener])

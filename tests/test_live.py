@@ -16,8 +16,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from alerts.store.database import writing
 from alerts.store.outbox import OutboxRow
 from alerts.store.tables import outbox, sessions, users
-from alerts.web.bodies import AlertBody, LogRow
+from alerts.web.bodies import AlertBody
 from alerts.web.context import Links
+from alerts.web.log_bodies import LogRow
 from tests.builders_alerts import database
 from tests.builders_web import (
     PASSWORD,

@@ -15,7 +15,7 @@ from alerts.moderate import moderate
 from alerts.policy import compiled, read_files
 from alerts.store.database import reading, writing
 from alerts.store.tables import audit, interceptions, outbox, users
-from alerts.web.bodies import LogRow
+from alerts.web.log_bodies import LogRow
 from tests.builders_alerts import database
 from tests.builders_web import (
     HOUR,

@@ -134,6 +134,7 @@ messages = Table(
     UniqueConstraint("platform", "conversation_id", "message_id", "text_sha256"),
     sqlite_autoincrement=True,
 )
+Index("ix_messages_arrived_at", messages.c.arrived_at)
 Index("ix_messages_conversation", messages.c.platform, messages.c.conversation_id, messages.c.arrived_at)
 
 interceptions = Table(

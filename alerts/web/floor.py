@@ -70,20 +70,32 @@ def _row_of_agent(agent: AgentAtWork, strips: Mapping[str, Strip], baseline: Map
     calls = [row for row in agent.live if row.kind == "call"]
     chats = [row for row in agent.live if row.kind == "chat"]
     shown = next(iter((*calls, *chats)), None)
+    strip = strips.get(calls[0].conversation_id) if calls else None
     return {
         "agent_id": agent.agent_id,
         "name": agent.name,
         "team": agent.team,
-        "state": "call" if calls else "chat" if chats else "idle",
+        "state": _call_state(strip) if calls else "chat" if chats else "idle",
         "since": shown.started_at if shown is not None else agent.last_at,
         "platform": shown.platform if shown is not None else None,
         "conversation_id": shown.conversation_id if shown is not None else None,
         "chats": len(chats),
         "language": shown.language if shown is not None else None,
         "hits": agent.hits,
-        "baseline": dict(baseline),
-        **_measured(strips.get(calls[0].conversation_id) if calls else None),
+        **_measured(strip),
+        "baseline": {**baseline, **_own_baselines(strip)},
     }
+
+
+def _call_state(strip: Strip | None) -> str:
+    """Return whether a call is talked in or on hold."""
+    return "hold" if strip is not None and strip.latest.get("hold") else "call"
+
+
+def _own_baselines(strip: Strip | None) -> dict[str, float]:
+    """Return what the call itself says is usual for its agent: newer than what earlier calls left."""
+    known = strip.latest.get("baselines", {}).get("agent", {}) if strip is not None else {}
+    return {metric: baseline["value"] for metric, baseline in known.items()}
 
 
 def _row_of_nobody(call: Row[Any], strips: Mapping[str, Strip]) -> dict[str, Any]:
@@ -113,7 +125,9 @@ def _measured(strip: Strip | None) -> dict[str, Any]:
     lag_ms: float | None = record.get("lag_ms")
     lost_now = max((side.get("signal.lost_seconds") or 0.0 for side in _sides(record)), default=0.0)
     return {
-        "degraded": lost_now > DEGRADED_LOST_SECONDS or (lag_ms or 0.0) > DEGRADED_LAG_MS,
+        "degraded": bool(record.get("degraded"))
+        or lost_now > DEGRADED_LOST_SECONDS
+        or (lag_ms or 0.0) > DEGRADED_LAG_MS,
         "lost_share": min(1.0, (record.get("lost_ms") or 0.0) / max(record["at_ms"], 1.0)),
         "lag_ms": lag_ms,
         "latest": dict(agent),

@@ -25,8 +25,9 @@ from alerts.store.interception_log import (
     without_masked,
 )
 from alerts.store.interception_numbers import numbers as count_numbers
-from alerts.web.bodies import LogNumbers, LogPage, LogRow, Problem, ReviewChange
+from alerts.web.bodies import Problem
 from alerts.web.context import Here, Web
+from alerts.web.log_bodies import LogNumbers, LogPage, LogRow, ReviewChange
 from alerts.web.login import SignedIn, Who
 
 router = APIRouter(prefix="/api", tags=["interceptions"])

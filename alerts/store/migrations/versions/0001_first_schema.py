@@ -115,6 +115,7 @@ def upgrade() -> None:
     sqlite_autoincrement=True
     )
     with op.batch_alter_table('messages', schema=None) as batch_op:
+        batch_op.create_index('ix_messages_arrived_at', ['arrived_at'], unique=False)
         batch_op.create_index('ix_messages_conversation', ['platform', 'conversation_id', 'arrived_at'], unique=False)
 
     op.create_table('outbox',
@@ -281,6 +282,7 @@ def downgrade() -> None:
     op.drop_table('outbox')
     with op.batch_alter_table('messages', schema=None) as batch_op:
         batch_op.drop_index('ix_messages_conversation')
+        batch_op.drop_index('ix_messages_arrived_at')
 
     op.drop_table('messages')
     op.drop_table('cursors')
