@@ -147,9 +147,7 @@ def judge(policy: Policy, memory: ConversationMemory, incoming: Incoming, now: f
     reply_seconds, is_first = None, False
     if incoming.kind == "message":
         is_first = not memory.waits.first_replied
-        memory.waits, reply_seconds = hear(
-            memory.waits, incoming.side, incoming.arrived_at, reached, incoming.sent_at
-        )
+        memory.waits, reply_seconds = hear(memory.waits, incoming.side, incoming.arrived_at, reached, incoming.sent_at)
     return Judgement(
         action=action,
         hits=hits,
