@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from alerts.store.database import open_engine, reading
 from stream.operate import upgrade_database
 from stream.settings import PREFIX, Settings
-from stream.topics import topic_name
+from stream.topics import group_name, topic_name
+from stream.worker import database_config
 from tests.services import ROOT, free_port, guard
 
 TONEWATCH = [sys.executable, "-m", "stream.cli"]
@@ -183,3 +185,38 @@ class Listener:
             if time.monotonic() > end:
                 raise AssertionError(f"{what} did not happen within {seconds:g} s; {len(self.records)} records came")
             await asyncio.sleep(0.05)
+
+
+async def rows(settings: Settings, query: Any) -> list[dict[str, Any]]:
+    """What a SELECT finds, as dicts by column name; JSON columns are read where it names tables."""
+    engine = open_engine(database_config(settings))
+    try:
+        async with reading(engine) as connection:
+            return [dict(row._mapping) for row in await connection.execute(query)]
+    finally:
+        await engine.dispose()
+
+
+async def until_rows(settings: Settings, query: Any, seconds: float = 20.0, count: int = 1) -> list[dict[str, Any]]:
+    """`rows` as soon as there are `count` of them."""
+    end = time.monotonic() + seconds
+    while len(found := await rows(settings, query)) < count:
+        if time.monotonic() > end:
+            raise AssertionError(f"{len(found)} rows instead of {count} within {seconds:g} s of: {query}")
+        await asyncio.sleep(0.1)
+    return found
+
+
+async def read_from_the_first_record(settings: Settings, kind: str) -> None:
+    """Commit offset 0 for a worker's group: an audio worker without any begins with what comes after its start."""
+    client = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka, group_id=group_name(settings, kind), enable_auto_commit=False
+    )
+    await client.start()
+    try:
+        names = [topic_name(settings, noun) for noun in ("audio.frames", "call.events", "transcript.turns")]
+        partitions = [TopicPartition(name, number) for name in names for number in range(settings.partitions)]
+        client.assign(partitions)
+        await client.commit(dict.fromkeys(partitions, 0))
+    finally:
+        await client.stop()
