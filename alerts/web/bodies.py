@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
+from alerts.bodies import AlertFacts
+
 Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
-Span = tuple[int, int]
 MarkedSpan = tuple[int, int, str]
 """[start, end) in code points of the text, and the phrase's id."""
 
@@ -44,45 +45,11 @@ class RuleName(BaseModel):
     en: str
 
 
-class EvidenceBody(BaseModel):
-    """Why an alert was raised."""
-
-    metric: str | None = None
-    value: float | None = None
-    limit: float | None = None
-    unit: str | None = None
-    side: str | None = None
-    at_seconds: float | None = None
-    message_id: str | None = None
-    text: str | None = Field(None, description="masked")
-    spans: list[Span] = []
-    phrases: list[str] = []
-    extra: dict[str, Any] = {}
-
-
-class AlertBody(BaseModel):
+class AlertBody(AlertFacts):
     """One alert as it stands."""
 
-    id: int
-    version: int
-    state: Literal["open", "seen", "owned", "resolved", "dismissed", "ended"]
-    severity: Literal["info", "warning", "critical"]
-    rule_id: str
     rule_name: RuleName
-    category: str
-    kind: Literal["call", "chat"]
-    platform: str
-    conversation_id: str
-    agent_id: str | None
-    agent_name: str | None
-    team: str
-    opened_at: float
-    changed_at: float
-    closed_at: float | None
-    owner: str | None = Field(description="login of who took it")
     owner_name: str | None
-    note: str | None
-    evidence: EvidenceBody
 
 
 class AlertChange(BaseModel):
