@@ -8,7 +8,7 @@ UV ?= uv
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo setup test check format faults bench lock kafka-jars tools
+.PHONY: help demo setup test check format docs faults bench lock kafka-jars tools
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do \
@@ -30,6 +30,9 @@ check: $(VENV)/dev.stamp ## lint, formatting, types
 format: $(VENV)/dev.stamp ## write the formatting that `make check` asks for
 	@$(BIN)/ruff check --quiet --fix .
 	@$(BIN)/ruff format --quiet .
+
+docs: $(VENV)/dev.stamp ## docs/ anew from the code: asyncapi.yaml, openapi.json, tables of operations.md
+	@$(BIN)/python -m stream.documents
 
 faults: $(VENV)/dev.stamp tools ## the long fault tests: kills, outages, rebalances
 	@$(BIN)/python -m pytest -q -m faults $(ARGS)

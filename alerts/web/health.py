@@ -44,10 +44,10 @@ async def readyz(response: Response, web: Here) -> Readiness:
 @router.get("/metrics", tags=["health"], response_class=Response)
 async def metrics(web: Here) -> Response:
     """Return the process' numbers in Prometheus' text form."""
-    return Response(generate_latest(_registry(web)), media_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(registry(web)), media_type=CONTENT_TYPE_LATEST)
 
 
-def _registry(web: Web) -> CollectorRegistry:
+def registry(web: Web) -> CollectorRegistry:
     """Read the numbers now: all of them are states, none is counted up."""
     registry = CollectorRegistry()
 
