@@ -175,31 +175,31 @@ async def _raise(
     connection: AsyncConnection, changes: Sequence[Change], policy_version: int, now: float
 ) -> list[Row[Any]]:
     """Open alerts, or carry on those that are open; returns what changed."""
-    rows: list[Row[Any]] = []
-    for first in range(0, len(changes), ROWS_PER_STATEMENT):
-        part = changes[first : first + ROWS_PER_STATEMENT]
-        statement = insert(connection, alerts).values([_columns(change, policy_version, now) for change in part])
-        c, new = alerts.c, statement.excluded
-        later, graver = new.last_at > c.last_at, _rank(new.severity) > _rank(c.severity)
-        was_nobodys = and_(c.team == UNASSIGNED, new.team != UNASSIGNED)
-        statement = statement.on_conflict_do_update(
-            index_elements=[c.platform, c.conversation_id, c.rule_id],
-            index_where=c.closed_at.is_(None),
-            set_={
-                "severity": case((graver, new.severity), else_=c.severity),
-                # A milder hit after a grave one carries the alert on; what is shown stays the grave one.
-                "evidence": case((_rank(new.severity) >= _rank(c.severity), new.evidence), else_=c.evidence),
-                "version": c.version + 1,
-                "policy_version": new.policy_version,
-                "changed_at": new.changed_at,
-                "last_at": case((later, new.last_at), else_=c.last_at),
-                "ends_at": case((or_(c.ends_at.is_(None), new.ends_at > c.ends_at), new.ends_at), else_=c.ends_at),
-                **{name: case((was_nobodys, new[name]), else_=c[name]) for name in ("agent_id", "agent_name", "team")},
-            },
-            where=or_(later, graver),
-        )
-        rows += (await connection.execute(statement.returning(alerts))).all()
-    return rows
+    if not changes:
+        return []
+    statement = insert(connection, alerts)
+    c, new = alerts.c, statement.excluded
+    later, graver = new.last_at > c.last_at, _rank(new.severity) > _rank(c.severity)
+    was_nobodys = and_(c.team == UNASSIGNED, new.team != UNASSIGNED)
+    statement = statement.on_conflict_do_update(
+        index_elements=[c.platform, c.conversation_id, c.rule_id],
+        index_where=c.closed_at.is_(None),
+        set_={
+            "severity": case((graver, new.severity), else_=c.severity),
+            # A milder hit after a grave one carries the alert on; what is shown stays the grave one.
+            "evidence": case((_rank(new.severity) >= _rank(c.severity), new.evidence), else_=c.evidence),
+            "version": c.version + 1,
+            "policy_version": new.policy_version,
+            "changed_at": new.changed_at,
+            "last_at": case((later, new.last_at), else_=c.last_at),
+            "ends_at": case((or_(c.ends_at.is_(None), new.ends_at > c.ends_at), new.ends_at), else_=c.ends_at),
+            **{name: case((was_nobodys, new[name]), else_=c[name]) for name in ("agent_id", "agent_name", "team")},
+        },
+        where=or_(later, graver),
+    )
+    # A list of parameters, not VALUES of its own: the statement is then compiled once, not for every batch.
+    rows = [_columns(change, policy_version, now) for change in changes]
+    return list((await connection.execute(statement.returning(alerts), rows)).all())
 
 
 def _columns(change: Change, policy_version: int, now: float) -> dict[str, Any]:

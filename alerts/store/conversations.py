@@ -15,7 +15,8 @@ from alerts.store.tables import conversations
 ConversationKey = tuple[str, str]
 """(platform, conversation_id)"""
 
-_KEY = tuple_(conversations.c.platform, conversations.c.conversation_id)
+_KEY_COLUMNS = (conversations.c.platform, conversations.c.conversation_id)
+_KEY = tuple_(*_KEY_COLUMNS)
 
 
 async def lock(
@@ -25,15 +26,21 @@ async def lock(
 
     In order of key, so that two workers with the same conversations wait for each other and never both.
     """
-    keys = sorted(new)
-    blank = {"team": UNASSIGNED, "memory": {}}
-    rows = [{**blank, **new[key], "platform": key[0], "conversation_id": key[1]} for key in keys]
-    await connection.execute(insert(connection, conversations).on_conflict_do_nothing(), rows)
-    query = (
-        select(conversations).where(_KEY.in_(keys)).order_by(conversations.c.platform, conversations.c.conversation_id)
-    )
-    found = await connection.execute(query.with_for_update())
-    return {(row.platform, row.conversation_id): row for row in found}
+    found = await _locked(connection, sorted(new))
+    missing = sorted(new.keys() - found.keys())
+    if missing:
+        blank = {"team": UNASSIGNED, "memory": {}}
+        rows = [{**blank, **new[key], "platform": key[0], "conversation_id": key[1]} for key in missing]
+        await connection.execute(insert(connection, conversations).on_conflict_do_nothing(), rows)
+        found |= await _locked(connection, missing)
+    return found
+
+
+async def _locked(connection: AsyncConnection, keys: Sequence[ConversationKey]) -> dict[ConversationKey, Row[Any]]:
+    """Lock the rows that are there, in the order of `keys`, and return them."""
+    query = select(conversations).where(_KEY.in_(keys)).order_by(*_KEY_COLUMNS)
+    rows = await connection.execute(query.with_for_update())
+    return {(row.platform, row.conversation_id): row for row in rows}
 
 
 async def write(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:

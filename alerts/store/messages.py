@@ -41,10 +41,9 @@ async def add(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) ->
     if not rows:
         return {}
     c = messages.c
-    statement = insert(connection, messages).values([dict(row) for row in rows])
-    result = await connection.execute(
-        statement.returning(c.id, c.platform, c.conversation_id, c.message_id, c.text_sha256)
-    )
+    # As a list of parameters, not as VALUES of its own: the statement is then compiled once, not for every batch.
+    statement = insert(connection, messages).returning(c.id, c.platform, c.conversation_id, c.message_id, c.text_sha256)
+    result = await connection.execute(statement, [dict(row) for row in rows])
     return {TextKey(platform, conversation, name, bytes(sha)): id_ for id_, platform, conversation, name, sha in result}
 
 
@@ -72,8 +71,8 @@ async def add_interceptions(
     if not rows:
         return {}
     c = interceptions.c
-    statement = insert(connection, interceptions).values([dict(row) for row in rows]).on_conflict_do_nothing()
-    result = await connection.execute(statement.returning(c.id, c.message, c.intercepted_by))
+    statement = insert(connection, interceptions).on_conflict_do_nothing().returning(c.id, c.message, c.intercepted_by)
+    result = await connection.execute(statement, [dict(row) for row in rows])
     return {(message, by): id_ for id_, message, by in result}
 
 
@@ -82,8 +81,8 @@ async def add_violations(connection: AsyncConnection, rows: Sequence[Mapping[str
     if not rows:
         return {}
     c = violations.c
-    statement = insert(connection, violations).values([dict(row) for row in rows]).on_conflict_do_nothing()
-    result = await connection.execute(statement.returning(c.id, c.message))
+    statement = insert(connection, violations).on_conflict_do_nothing().returning(c.id, c.message)
+    result = await connection.execute(statement, [dict(row) for row in rows])
     return {message: id_ for id_, message in result}
 
 

@@ -302,3 +302,18 @@ audit = Table(
     Column("address", Text),
     sqlite_autoincrement=True,
 )
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("topic", Text, primary_key=True),  # as it is called on Kafka
+    Column("worker", Text, primary_key=True),
+    Column("since", Double, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("sample", Text, nullable=False),  # topic:partition:offset of the record that was one too many
+    Column("sample_error", Text, nullable=False),
+    Column("seen_at", Double, nullable=False),  # a worker that is gone for good no longer says that it holds
+    Column("released_at", Double),  # NULL while it holds
+    Column("released_by", Text),
+    Column("allowance", Integer, nullable=False, server_default=text("0")),  # bad records it may still set aside
+)
