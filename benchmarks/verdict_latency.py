@@ -1,0 +1,167 @@
+"""How long a message waits for its verdict, with web and an audio worker writing beside, next to a plain Faust echo."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+from house import Line, arguments, conclude, services, with_topics
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from stream.scenes import plan
+from stream.settings import Settings
+from stream.simulate import Centre
+from stream.topics import topic_name
+from tests.workers import Process, workers
+
+BLOCKED_EVERY = 20
+"""5 % of the messages are to be blocked."""
+WARM_SECONDS = 3.0
+CASES = (("sqlite", 100, 10.0, 30.0), ("sqlite", 300, None, 60.0), ("postgres", 1000, None, 60.0))
+"""Database, messages a second, bar of the median and of the 99th percentile in ms."""
+
+ECHO = '''
+import sys
+import faust
+app = faust.App("echo" + sys.argv.pop(), broker="kafka://" + sys.argv.pop(), web_enabled=False, topic_allow_declare=False,
+                topic_disable_leader=True, producer_linger=0.0)
+out = app.topic(sys.argv.pop(), value_type=bytes, value_serializer="raw", key_type=bytes, key_serializer="raw")
+@app.agent(app.topic(sys.argv.pop(), value_type=bytes, value_serializer="raw", key_type=bytes, key_serializer="raw"))
+async def echo(stream):
+    async for event in stream.events():
+        await out.send(key=event.message.key, value=event.message.value)
+faust.Worker(app, loglevel="error", redirect_stdouts=False, quiet=True).execute_from_commandline()
+'''
+
+
+async def measure(settings: Settings, seconds: float, rate: int, ask: str, answer: str) -> list[float]:
+    """Publish `rate` messages a second to topic `ask` and return ms until each first answer on topic `answer`."""
+    sent: dict[str, float] = {}
+    took: dict[str, float] = {}
+    total = round((seconds + WARM_SECONDS) * rate)
+    run = f"{time.time_ns():x}"
+    listener = AIOKafkaConsumer(
+        topic_name(settings, answer), bootstrap_servers=settings.kafka, auto_offset_reset="earliest"
+    )
+    chat = AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all", linger_ms=0)
+    await listener.start()
+    await chat.start()
+
+    async def listen() -> None:
+        async for record in listener:
+            name = orjson.loads(record.value)["message_id"]
+            if name in sent and name not in took:
+                took[name] = (time.perf_counter() - sent[name]) * 1000
+                if len(took) == total:
+                    return
+
+    listening = asyncio.create_task(listen())
+    began = time.perf_counter()
+    try:
+        for number in range(total):
+            ahead = began + number / rate - time.perf_counter()
+            if ahead > 0:
+                await asyncio.sleep(ahead)
+            name, conversation = f"{run}-{number}", f"{run}-{number % 200}"
+            text = "您这个人就是骗子" if number % BLOCKED_EVERY == 0 else f"好的，第 {number} 号订单已经帮您查到了"
+            body = {
+                "message_id": name,
+                "conversation_id": conversation,
+                "sender": {"id": f"a-{number % 50}", "team": "refunds"},
+                "text": text,
+            }
+            sent[name] = time.perf_counter()
+            await chat.send(topic_name(settings, ask), orjson.dumps(body), key=conversation.encode())
+        await asyncio.wait_for(listening, 30)
+    finally:
+        listening.cancel()
+        await chat.stop()
+        await listener.stop()
+    return sorted(ms for name, ms in took.items() if int(name.partition("-")[2]) >= WARM_SECONDS * rate)
+
+
+@asynccontextmanager
+async def calls_beside(settings: Settings) -> AsyncIterator[None]:
+    """Ten agents' calls, published in real time, so that the audio worker writes score rows and alerts."""
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka)
+    await producer.start()
+    centre = Centre(plan(1, 10, run="bench-"), 1)
+
+    async def talk() -> None:
+        while True:
+            for record in centre.step(datetime.now(UTC)):
+                if record.topic != "chat.messages":
+                    await producer.send(
+                        topic_name(settings, record.topic), record.value, key=record.key, headers=record.headers
+                    )
+            await asyncio.sleep(0.2)
+
+    talking = asyncio.create_task(talk())
+    try:
+        yield
+    finally:
+        talking.cancel()
+        await producer.stop()
+
+
+def percentile(values: list[float], share: float) -> float:
+    return values[min(len(values) - 1, int(len(values) * share))]
+
+
+async def house(settings: Settings, folder: Path, seconds: float, rate: int) -> list[float]:
+    web = Process(settings, "web", "--port", "0", log=folder / "web.log")
+    async with workers(settings, folder, chat=1, audio=1), calls_beside(settings):
+        web.start()
+        try:
+            await asyncio.sleep(3)
+            return await measure(settings, seconds, rate, "chat.messages", "chat.verdicts")
+        finally:
+            web.stop()
+
+
+async def echo(settings: Settings, folder: Path, seconds: float, rate: int) -> list[float]:
+    script = folder / "echo.py"
+    script.write_text(ECHO)
+    ask, answer = topic_name(settings, "chat.messages"), topic_name(settings, "chat.verdicts")
+    command = [sys.executable, str(script), ask, answer, settings.kafka, settings.topic_prefix]
+    child = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
+    try:
+        await asyncio.sleep(6)
+        return await measure(settings, seconds, rate, "chat.messages", "chat.verdicts")
+    finally:
+        child.terminate()
+        await child.wait()
+
+
+def main() -> int:
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--seconds", type=float, default=15.0, help="how long each rate is held")
+    given = parser.parse_args()
+    lines: list[Line] = []
+    with services() as (kafka, postgres, folder):
+        for number, (database, rate, median_bar, tail_bar) in enumerate(CASES):
+            url = postgres.create_database() if database == "postgres" else f"sqlite:///{folder}/{number}.sqlite3"
+            ours = with_topics(Settings(kafka=kafka.bootstrap, topic_prefix=f"b{number}.", partitions=8, database=url))
+            peers = with_topics(Settings(kafka=kafka.bootstrap, topic_prefix=f"e{number}.", partitions=8))
+            print(f"{database} at {rate}/s …", file=sys.stderr)
+            took = asyncio.run(house(ours, folder, given.seconds, rate))
+            peer = asyncio.run(echo(peers, folder, given.seconds, rate))
+            name = f"{database} {rate}/s"
+            lines += [
+                Line(f"{name}: verdict p50", percentile(took, 0.5), "ms", median_bar),
+                Line(f"{name}: verdict p99", percentile(took, 0.99), "ms", tail_bar),
+                Line(f"{name}: plain Faust echo p50", percentile(peer, 0.5), "ms"),
+                Line(f"{name}: plain Faust echo p99", percentile(peer, 0.99), "ms"),
+                Line(f"{name}: verdict / echo, p50", percentile(took, 0.5) / percentile(peer, 0.5), "×"),
+            ]
+    return conclude(lines, given.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
