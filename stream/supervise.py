@@ -107,12 +107,14 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         while not self._stopping:
             try:
-                last_words = await self._run_once(child)
+                code, last_words = await self._run_once(child)
             except OSError as error:  # no memory or no descriptors left: as good as a death
-                last_words = f"cannot be started: {error.strerror}"
+                code, last_words = None, f"cannot be started: {error.strerror}"
             if self._stopping:
                 return
             self._say(f"{child.name} {last_words}")
+            if code == -signal.SIGKILL:
+                continue  # from outside: what cannot start ends by itself, and who waits for us is to wait no longer
             if not deaths or loop.time() - deaths[-1] > BACKOFF_WINDOW_SECONDS:
                 waits = 0
             deaths.append(loop.time())
@@ -123,8 +125,8 @@ class Supervisor:
                 self._say(f"{child.name} dies again and again; the next start is in {seconds:g} s")
                 await asyncio.sleep(seconds)
 
-    async def _run_once(self, child: Child) -> str:
-        """Run a child until it ends; how it ended, with its last lines."""
+    async def _run_once(self, child: Child) -> tuple[int, str]:
+        """Run a child until it ends; its exit code, and how it ended with its last lines."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", "-c", _GUARD, str(os.getpid()), *child.argv),
             env={**os.environ, **child.env},
@@ -147,7 +149,7 @@ class Supervisor:
         finally:
             del self._running[child.name]
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        return "\n    ".join([f"{how} and is started again" + ("; its last lines:" if last else ""), *last])
+        return code, "\n    ".join([f"{how} and is started again" + ("; its last lines:" if last else ""), *last])
 
     async def _listen(self, name: str, process: asyncio.subprocess.Process) -> list[str]:
         """Write a child's output to the log until it closes it; its last lines."""

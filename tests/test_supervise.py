@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.supervise import Child, Supervisor
+from stream.supervise import BACKOFF_WINDOW_SECONDS, DEATHS_BEFORE_BACKOFF, Child, Supervisor
 
 SLEEPER = [sys.executable, "-S", "-c", "import time\nwhile True: time.sleep(60)"]
 DEAF = [
@@ -82,6 +82,28 @@ async def test_one_that_dies_at_once_is_started_less_and_less_often_and_its_word
     assert time.monotonic() - began < 6.0
 
 
+async def test_one_that_is_killed_from_outside_is_started_at_once_however_often(tmp_path: Path) -> None:
+    said: list[str] = []
+    supervisor = Supervisor(tmp_path / "log", said.append)
+    supervisor.start(Child("victim", SLEEPER))
+    began = time.monotonic()
+    pids: list[int | None] = [None]
+
+    def is_new() -> bool:
+        return supervisor.pid("victim") not in (None, pids[-1])
+
+    for _ in range(DEATHS_BEFORE_BACKOFF + 2):
+        await until(is_new)
+        pid = supervisor.pid("victim")
+        assert pid is not None
+        pids.append(pid)
+        os.kill(pid, signal.SIGKILL)
+    await until(is_new)
+    assert time.monotonic() - began < BACKOFF_WINDOW_SECONDS, "too slow to show anything"
+    assert not [line for line in said if "the next start is in" in line]
+    await supervisor.stop()
+
+
 async def test_environment_and_errors_of_a_child_are_passed_on_and_the_rest_is_kept_quiet(tmp_path: Path) -> None:
     code = (
         "import os, time\n"
@@ -112,7 +134,7 @@ def test_a_parent_killed_hard_leaves_no_child(tmp_path: Path) -> None:
     code = f"""
 import asyncio
 from pathlib import Path
-from stream.supervise import Child, Supervisor
+from stream.supervise import BACKOFF_WINDOW_SECONDS, DEATHS_BEFORE_BACKOFF, Child, Supervisor
 async def main():
     supervisor = Supervisor(Path({str(tmp_path / "log")!r}), print)
     for name in ("one", "two"):
