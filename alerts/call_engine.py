@@ -65,10 +65,10 @@ def states_from_open(rules: RuleSet, open_alerts: Iterable[Mapping[str, Any]]) -
         rule = rules.by_id.get(alert["rule_id"])
         if alert["ends_at"] is None and (rule is None or rule.is_audio):
             evidence = alert["evidence"]
-            worst = evidence.get("extra", {}).get("worst", evidence.get("value"))
-            states[alert["rule_id"]] = RuleState(
-                severity=alert["severity"], told_value=evidence.get("value"), worst=worst
-            )
+            value, told_at = evidence.get("value"), evidence.get("at_seconds") or 0.0
+            worst = evidence.get("extra", {}).get("worst", value)
+            state = RuleState(severity=alert["severity"], told_value=value, told_at_seconds=told_at, worst=worst)
+            states[alert["rule_id"]] = state
     return RuleStates(by_rule=states)
 
 
@@ -212,7 +212,7 @@ def _judge_rule(
     held_or_none = held if any(held) else ()
     if held_or_none != state.held_seconds:  # copying every state every second is a fifth of the cost
         state = replace(state, held_seconds=held_or_none)
-    if rebuilding:
+    if rebuilding or at_seconds < state.told_at_seconds:  # a second from before its alert comes again after a crash
         return state, None
     reached = [
         level.severity

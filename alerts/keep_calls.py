@@ -63,7 +63,8 @@ class KnownCall:
     conversation: Conversation
     slow: Mapping[str, Mapping[str, float]]
     open_alerts: tuple[Mapping[str, Any], ...]
-    is_over: bool
+    ended_at: float | None
+    """Unix time, None while it goes on."""
 
 
 async def keep_calls(
@@ -197,7 +198,7 @@ async def read_calls(engine: AsyncEngine, conversation_ids: Collection[str], now
                 conversation=conversation_of(row),
                 slow=slow.get(row.conversation_id, {}),
                 open_alerts=tuple(alerts_of.get(row.conversation_id, ())),
-                is_over=row.ended_at is not None,
+                ended_at=row.ended_at,
             )
             for row in rows
         }

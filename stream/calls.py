@@ -104,7 +104,7 @@ def learn(call: Call, event: CallEvent, at: float) -> CallRow:
     call.conversation = replace(before, **{name: value for name, value in told.items() if value is not None})
     if event.hold is not None:
         call.on_hold = event.hold
-    if event.type == "call.ended":
+    if event.type == "call.ended" and call.ended_at is None:  # told again after a crash it ended when it ended
         call.ended_at = at
     columns: Mapping[str, Any] = {
         **told,

@@ -1,4 +1,4 @@
-"""Hears the last 30 s of a partition again, so that a call goes on where the worker before left it."""
+"""Takes calls over where the worker before left them: from the database, and by hearing the last 30 s again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ logger = logging.getLogger(__name__)
 BACK_SECONDS = 30.0
 """The longest window of a detector is 10 s of speech, of which 30 s nearly always hold enough."""
 MOST_SECONDS = 2.0
-"""How long reading back may take: live audio waits meanwhile."""
+"""How long it may take: live audio waits meanwhile."""
+ASK_AGAIN_SECONDS = 5.0
+"""After the database did not answer, calls that are new begin unknown for this long."""
 
 
 class Rebuilder:
@@ -36,66 +38,84 @@ class Rebuilder:
     def __init__(self, app: App, engine: AsyncEngine) -> None:
         self._app = app
         self._engine = engine
-        self._topic = topic_name(app.tonewatch, "audio.frames")
+        self._audio_topic = topic_name(app.tonewatch, "audio.frames")
+        self._topics = (self._audio_topic, topic_name(app.tonewatch, "call.events"))
         self._done: set[int] = set()
+        self._ask_at = 0.0
 
     def gave_up(self, partitions: set[int]) -> None:
         """Note that these partitions belong to another worker now."""
         self._done -= partitions
 
     async def rebuild(self, batch: Sequence[Item], policy: Policy, bank: Bank, calls: Calls) -> None:
-        """Before the first audio of a partition is taken: fill the windows of its calls, telling nobody.
+        """Before a batch is taken: set up the calls of it that are not followed yet, telling nobody.
 
-        Best effort: what cannot be read is missing from the windows, as if the calls began now.
+        What is known of them comes from the database; with the first audio of a partition the windows of all its
+        calls are filled. Best effort: what cannot be read is missing, as if the calls began now.
         """
-        first: dict[int, int] = {}
-        for item in batch:
-            message = item.event.message
-            if item.topic == self._topic and message.partition not in self._done:
-                first.setdefault(message.partition, message.offset)
-        if not first:
+        first, new = self._first_audio(batch), self._not_followed(batch, calls)
+        if not first and (not new or time.monotonic() < self._ask_at):
             return
         self._done |= first.keys()
         try:
             async with asyncio.timeout(MOST_SECONDS):
-                found = await self._read_back(first)
-                known = await read_calls(self._engine, {chunk.conversation_id for _, chunk in found}, time.time())
+                found = await self._read_back(first) if first else []
+                names = {*new, *(chunk.conversation_id for _, chunk in found)}
+                known = await read_calls(self._engine, names, time.time())
         except Exception as error:
-            logger.warning("calls are gone on with without their last %.0f s: %s", BACK_SECONDS, error or "no time")
+            self._ask_at = time.monotonic() + ASK_AGAIN_SECONDS
+            logger.warning("calls are gone on with as if they began now: %s", error or "no time")
             return
-        await self._take(found, known, policy, bank, calls)
-
-    async def _take(
-        self,
-        found: Sequence[tuple[int, Chunk]],
-        known: dict[str, KnownCall],
-        policy: Policy,
-        bank: Bank,
-        calls: Calls,
-    ) -> None:
-        """Set the calls up from what the database knows and push what was read back."""
-        chunks = []
-        now = time.time()
+        partitions = {chunk.conversation_id: partition for partition, chunk in found} | new
+        for name in known.keys() & partitions.keys():
+            if name not in calls:
+                self._take_over(known[name], name, partitions[name], policy, bank, calls)
+        chunks = [chunk for _, chunk in found if (k := known.get(chunk.conversation_id)) is None or k.ended_at is None]
         for partition, chunk in found:
-            name = chunk.conversation_id
-            earlier = known.get(name)
-            if earlier is not None and earlier.is_over:
-                continue
-            chunks.append(chunk)
-            if name in calls:
-                continue
-            call = calls.open(name, partition, now)
-            if earlier is not None:
-                call.conversation = earlier.conversation
-                call.rules = states_from_open(policy.rules, earlier.open_alerts)
-                if earlier.slow:
-                    bank.restore(name, earlier.slow)
+            if chunk.conversation_id not in known:
+                calls.open(chunk.conversation_id, partition, time.time())
+        await self._hear_again(chunks, policy, bank, calls)
+
+    def _first_audio(self, batch: Sequence[Item]) -> dict[int, int]:
+        """Return the partitions that were not heard again yet, with the offset of their first audio."""
+        first: dict[int, int] = {}
+        for item in batch:
+            message = item.event.message
+            if item.topic == self._audio_topic and message.partition not in self._done:
+                first.setdefault(message.partition, message.offset)
+        return first
+
+    def _not_followed(self, batch: Sequence[Item], calls: Calls) -> dict[str, int]:
+        """Return the calls of a batch that are new here, with their partition."""
+        keys = {
+            message.key: message.partition
+            for item in batch
+            if item.topic in self._topics and (message := item.event.message).key
+        }
+        named = {key.decode("utf-8", "replace"): partition for key, partition in keys.items()}
+        return {name: partition for name, partition in named.items() if name not in calls}
+
+    def _take_over(self, known: KnownCall, name: str, partition: int, policy: Policy, bank: Bank, calls: Calls) -> None:
+        """Go on with a call as the database knows it; one that is over is only ended again."""
+        call = calls.open(name, partition, time.time())
+        call.conversation, call.ended_at = known.conversation, known.ended_at
+        if known.ended_at is not None:
+            return
+        call.rules = states_from_open(policy.rules, known.open_alerts)
+        call.on_hold = any(fields.get("turns.held") for fields in known.slow.values())
+        if known.slow:
+            bank.restore(name, known.slow)
+
+    async def _hear_again(self, chunks: Sequence[Chunk], policy: Policy, bank: Bank, calls: Calls) -> None:
+        """Fill the windows; only how long a condition has held is counted."""
+        if not chunks:
+            return
         for score in await asyncio.to_thread(bank.push, chunks):
             followed = calls.get(score.conversation_id)
             if followed is not None:
                 followed.lost_seconds = score.lost_seconds
                 followed.rules, _ = judge_score(
-                    policy.rules, followed.rules, followed.conversation, score, now, rebuilding=True
+                    policy.rules, followed.rules, followed.conversation, score, time.time(), rebuilding=True
                 )
         logger.info("%d records of %d calls were heard again", len(chunks), len({c.conversation_id for c in chunks}))
 
@@ -104,7 +124,7 @@ class Rebuilder:
         consumer: AIOKafkaConsumer = reader(self._app.tonewatch)
         await consumer.start()
         try:
-            ends = {TopicPartition(self._topic, number): offset for number, offset in first.items()}
+            ends = {TopicPartition(self._audio_topic, number): offset for number, offset in first.items()}
             consumer.assign(list(ends))
             begins = await consumer.beginning_offsets(list(ends))
             if not self._app.tonewatch.kafka_embedded:  # the mock broker knows no times; it keeps little anyway

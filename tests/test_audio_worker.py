@@ -95,6 +95,14 @@ async def listen(settings: Settings, folder: Path) -> House:
         await speak(send, "gaps", sound, seconds=(0, 20), speed=SPEED, missing=gone, twice={20, 21, 22})
         await send("call.events", "gaps", {"type": "call.ended", "conversation_id": "gaps"})
 
+    async def with_audio_that_comes_late(send: Any) -> None:
+        sound = np.hstack([call("polite_turn_taking")[0][:, : 8000 * 6], silence(20)])
+        await begin(send, "tail", agent=AGENT, team="refunds", language="en")
+        await speak(send, "tail", sound, seconds=(0, 20), speed=SPEED)
+        await until_rows(settings, alerts_of("tail", "turns.dead_air"))
+        await send("call.events", "tail", {"type": "call.ended", "conversation_id": "tail"})
+        await speak(send, "tail", sound, seconds=(20, 23), speed=SPEED)
+
     await read_from_the_first_record(settings, "audio")
     async with workers(settings, folder, audio=1), Listener(settings, "qa.scores") as heard, producer(settings) as send:
         await asyncio.gather(
@@ -104,8 +112,9 @@ async def listen(settings: Settings, folder: Path) -> House:
             told_who_it_is(send),
             that_stops(send),
             with_gaps(send),
+            with_audio_that_comes_late(send),
         )
-        names = ("agent_louder_12db", "dead_air_8s_and_35s", "late", "stops", "gaps")
+        names = ("agent_louder_12db", "dead_air_8s_and_35s", "late", "stops", "gaps", "tail")
         for name in names:
             await until_rows(settings, ended(name), 30)
         for body in heard.bodies:
@@ -189,6 +198,15 @@ def test_a_call_that_just_stops_has_ended_when_it_stopped(house: House) -> None:
     versions = house.alerts("stops", "turns.dead_air")
     assert [version["state"] for version in (versions[0], versions[-1])] == ["open", "ended"]
     assert versions[-1]["closed_at"] == house.calls["stops"]["ended_at"]
+
+
+def test_audio_that_comes_after_the_end_counts_and_the_alert_ends(house: House) -> None:
+    assert house.scores["tail"][-1]["at_ms"] == 23_000
+    versions = house.alerts("tail", "turns.dead_air")
+    # An update of the late seconds is newer than `call.ended`; the end must not be taken for an old one.
+    assert [version["evidence"]["at_seconds"] > 20 for version in versions[-2:]] == [True, True]
+    assert versions[-1]["state"] == "ended"
+    assert versions[-1]["closed_at"] == house.calls["tail"]["ended_at"]
 
 
 def test_what_is_missing_is_counted_and_not_scored_as_silence(house: House) -> None:
