@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from alerts.alert import CALL_PLATFORM, UNASSIGNED, Change, Conversation
 from alerts.store import alerts as alert_store
 from alerts.store.conversations import conversation_of
-from alerts.store.database import insert, reading, writing
+from alerts.store.database import in_transaction, insert, reading
 from alerts.store.tables import baselines, conversations, scores
 from detectors.values import Side
 
@@ -78,7 +78,8 @@ async def keep_calls(
     now: float,
 ) -> None:
     """Write it all; raises what the database raises, nothing is kept then and the call may be repeated."""
-    async with writing(engine) as connection:
+
+    async def work(connection: AsyncConnection) -> None:
         # In order of id, as the chat worker locks them: two transactions wait for each other, never both.
         ordered = sorted(calls, key=lambda call: call.conversation_id)
         learned_agents = [known for call in ordered if (known := await _write_call(connection, call)) is not None]
@@ -97,6 +98,8 @@ async def keep_calls(
         await alert_store.apply_changes(connection, changes, policy_version, now, learned=learned_agents)
         for baseline in learned:
             await _learn(connection, baseline, now)
+
+    await in_transaction(engine, work)
 
 
 async def _write_call(connection: AsyncConnection, call: CallRow) -> Conversation | None:

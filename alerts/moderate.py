@@ -18,7 +18,7 @@ from alerts.policy import Policy
 from alerts.store import conversations as conversation_store
 from alerts.store import messages as message_store
 from alerts.store.conversations import ConversationKey
-from alerts.store.database import writing
+from alerts.store.database import in_transaction
 from alerts.store.messages import TextKey
 from detectors.speech_rate import rate_from_words
 from detectors.timing import hear
@@ -45,9 +45,12 @@ async def moderate(
     """
     if not batch:
         return []
-    async with writing(engine) as connection:
+
+    async def work(connection: AsyncConnection) -> list[Verdict]:
         at = now()
         return [verdict for part in _parts(batch) for verdict in await _moderate(connection, policy, part, at)]
+
+    return await in_transaction(engine, work)
 
 
 def _key(m: Incoming) -> TextKey:

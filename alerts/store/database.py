@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar, cast
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import URL, Connection, Table, event, make_url
+from sqlalchemy import URL, Connection, CursorResult, Engine, Executable, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from alerts.config import DatabaseConfig
 
 BUSY_TIMEOUT_SECONDS = 5.0
+T = TypeVar("T")
+_DIRECT: WeakKeyDictionary[Engine, Engine] = WeakKeyDictionary()
+"""Beside each async engine of SQLite one that works in the calling thread."""
 
 
 def _driver_url(config: DatabaseConfig) -> URL:
@@ -30,8 +35,12 @@ def open_engine(config: DatabaseConfig, pool_size: int = 5) -> AsyncEngine:
     url = _driver_url(config)
     if url.get_backend_name() == "sqlite":
         engine = create_async_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
-        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        direct = create_engine(url.set(drivername="sqlite"), connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+        for each in (engine.sync_engine, direct):
+            event.listen(each, "connect", _prepare_sqlite)
+            event.listen(each, "begin", _begin_sqlite)
+        event.listen(engine.sync_engine, "engine_disposed", lambda _engine: direct.dispose())
+        _DIRECT[engine.sync_engine] = direct
         return engine
     try:
         import asyncpg  # noqa: F401  (only to say which extra is missing)
@@ -65,6 +74,42 @@ async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         connection = await connection.execution_options(writes=True)
         async with connection.begin():
             yield connection
+
+
+class _DirectConnection:
+    """An SQLite connection as the store's functions use one; nothing is ever awaited for."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.dialect = connection.dialect
+
+    async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
+        """Execute a statement at once."""
+        return self._connection.execute(statement, parameters)
+
+
+async def in_transaction(engine: AsyncEngine, work: Callable[[AsyncConnection], Coroutine[Any, Any, T]]) -> T:
+    """Do `work` in a transaction that writes, and return what it returns; for what is done many times a second.
+
+    On SQLite the whole of it runs in one thread: the async driver would change threads four times a statement,
+    which costs more than the statement. `work` awaits nothing but `connection.execute`.
+    """
+    if engine.dialect.name != "sqlite":
+        async with writing(engine) as connection:
+            return await work(connection)
+
+    def run() -> T:
+        with _DIRECT[engine.sync_engine].connect().execution_options(writes=True) as connection, connection.begin():
+            # The store's functions know only these two names of a connection.
+            coroutine = work(cast(AsyncConnection, _DirectConnection(connection)))
+            try:
+                coroutine.send(None)
+            except StopIteration as done:
+                return cast(T, done.value)
+            coroutine.close()
+            raise RuntimeError("work in a transaction awaited something else than the database")
+
+    return await asyncio.to_thread(run)
 
 
 @asynccontextmanager
