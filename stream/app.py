@@ -10,6 +10,7 @@ from typing import Any
 import faust
 import mode
 from faust.exceptions import ConsumerNotStarted
+from faust.tables.manager import TableManager
 from faust.types import TP
 
 from stream.kafka_client import (
@@ -48,6 +49,16 @@ class App(faust.App):
         self.service(service)  # type: ignore[arg-type]  # declared for a class, takes an instance as well
 
 
+class NoTables(TableManager):
+    """Faust's manager of tables, of which we have none."""
+
+    async def on_start(self) -> None:
+        """Start at once: Faust waits a second for tables here, a third of what a killed worker may take to be back."""
+        if not self.should_stop:
+            await self._update_channels()
+            await self.recovery.start()
+
+
 async def _fetch_without_waiting(*arguments: Any, **_: Any) -> None:
     """Let fetches of the embedded broker return soon; Kafka itself wakes them when something arrives."""
     # Faust hard-codes the wait and offers no setting, hence the private names; the client exists from here on.
@@ -79,6 +90,7 @@ def make_app(settings: Settings, worker: str, worker_id: str, *, from_earliest: 
         topic_allow_declare=False,  # topics are made by `tonewatch topics apply`
         topic_disable_leader=True,  # no leader topic: tables are not used
         table_standby_replicas=0,
+        TableManager=NoTables,
         web_enabled=False,  # no login, and it would listen on every address
         producer_acks=-1,
         producer_linger=0.0,  # batching is done by our own inbox; a verdict waits for nothing
