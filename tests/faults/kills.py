@@ -20,7 +20,15 @@ APART_SECONDS = 3.0
 STOPS = 8
 
 
-async def kills(place: Place, messages: int, say: Say, *, times: int = KILLS) -> Line:
+async def kills(
+    place: Place,
+    messages: int,
+    say: Say,
+    *,
+    times: int = KILLS,
+    apart_seconds: float = APART_SECONDS,
+    stall_seconds: float = STALL_SECONDS,
+) -> Line:
     """kill -9 spread over the run: every second one at a named point of a batch."""
     chance = random.Random(1)
 
@@ -37,9 +45,9 @@ async def kills(place: Place, messages: int, say: Say, *, times: int = KILLS) ->
         place,
         f"1 kill -9, {times} times",
         messages=messages,
-        per_second=messages / (times * APART_SECONDS),
+        per_second=messages / (times * apart_seconds),
         fault=fault,
-        bar=Bar(STALL_SECONDS),
+        bar=Bar(stall_seconds),
         say=say,
     )
 
@@ -67,7 +75,9 @@ async def burst(place: Place, messages: int, say: Say, *, times: int = KILLS) ->
     )
 
 
-async def stops(place: Place, messages: int, say: Say) -> Line:
+async def stops(
+    place: Place, messages: int, say: Say, *, times: int = STOPS, stall_seconds: float = STALL_SECONDS
+) -> Line:
     """SIGTERM in the middle of batches, the last two while the database does not answer."""
 
     async def stop(state: Run, number: int) -> None:
@@ -77,12 +87,12 @@ async def stops(place: Place, messages: int, say: Say) -> Line:
         await state.gone(worker, await state.kill(worker, signal.SIGTERM), since)
 
     async def fault(state: Run) -> None:
-        for number in range(STOPS - 2):
-            await state.share((number + 1) / (STOPS + 1))
+        for number in range(times - 2):
+            await state.share((number + 1) / (times + 1))
             await stop(state, number)
         for worker in state.workers:
             await worker.until_ready()
-        await state.share(1 - 2 / (STOPS + 1))
+        await state.share(1 - 2 / (times + 1))
         async with database_away(state):
             await asyncio.sleep(1.5)
             since = time.monotonic()
@@ -92,10 +102,10 @@ async def stops(place: Place, messages: int, say: Say) -> Line:
 
     return await run(
         place,
-        f"3 SIGTERM, {STOPS} times",
+        f"3 SIGTERM, {times} times",
         messages=messages,
         per_second=50.0,
         fault=fault,
-        bar=Bar(STALL_SECONDS, since="the database is back", exit_seconds=EXIT_SECONDS),
+        bar=Bar(stall_seconds, since="the database is back", exit_seconds=EXIT_SECONDS),
         say=say,
     )

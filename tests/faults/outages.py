@@ -57,7 +57,14 @@ async def broker_away(state: Run) -> AsyncIterator[None]:
     state.excused.append((began, time.monotonic()))
 
 
-async def database(place: Place, messages: int, say: Say, *, away_seconds: float = AWAY_SECONDS) -> Line:
+async def database(
+    place: Place,
+    messages: int,
+    say: Say,
+    *,
+    away_seconds: float = AWAY_SECONDS,
+    stall_seconds: float = STALL_SECONDS,
+) -> Line:
     """The database is away in the middle of the run."""
 
     async def fault(state: Run) -> None:
@@ -71,7 +78,7 @@ async def database(place: Place, messages: int, say: Say, *, away_seconds: float
         messages=messages,
         per_second=messages / (away_seconds * 2),
         fault=fault,
-        bar=Bar(STALL_SECONDS, since="it is back"),
+        bar=Bar(stall_seconds, since="it is back"),
         say=say,
     )
 

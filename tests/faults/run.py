@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import orjson
@@ -97,6 +98,8 @@ class Run:
         self.log = place.folder / "workers.log"
         self.supervisor = Supervisor(self.log, lambda _: None)
         self.workers: list[Worker] = []
+        self.diary = place.folder / "diary.log"
+        """What was broken when, and the longest stalls: to be read beside the workers' log."""
         self.published: dict[str, float] = {}
         """Message id -> monotonic time of its delivery report."""
         self.sent = 0
@@ -126,6 +129,12 @@ class Run:
         self.workers.append(worker)
         return worker
 
+    def note(self, what: str, at: float | None = None) -> None:
+        """Write into the diary; `at` is monotonic."""
+        then = datetime.now() - timedelta(seconds=0 if at is None else time.monotonic() - at)
+        with self.diary.open("a") as diary:
+            diary.write(f"{then:%H:%M:%S.%f} {what}\n")
+
     async def share(self, part: float) -> None:
         """Wait until this part of the messages has been sent."""
         await until(lambda: self.sent >= part * len(self.traffic.messages))
@@ -135,6 +144,7 @@ class Run:
         pid = await worker.running()
         os.kill(pid, number)
         self.faults += 1
+        self.note(f"{worker.name} ({pid}) got {number.name}")
         return pid
 
     async def kill_at(self, worker: Worker, point: str, seconds: float = 2.0) -> None:
@@ -145,6 +155,7 @@ class Run:
         end = time.monotonic() + seconds
         await until(lambda: worker.pid != pid or time.monotonic() > end)
         self.faults += 1
+        self.note(f"{worker.name} ({pid}) {'is killed without' if worker.pid == pid else 'died at'} the point {point}")
         if worker.pid == pid:
             asked.unlink(missing_ok=True)
             with contextlib.suppress(ProcessLookupError):
@@ -262,14 +273,18 @@ async def _all_answered(state: Run, verdicts: Listener) -> dict[str, float]:
 def _longest_stall(state: Run, first: dict[str, float]) -> float:
     """Seconds from a message's delivery report, or the end of the outage that it met, to its first verdict."""
     now = time.monotonic()
-    longest = 0.0
+    stalls: list[tuple[float, str, float]] = []
     for name, published in state.published.items():
         answered = first.get(name, now)
+        since = published
         for start, end in state.excused:
-            if published < end and answered > start:
-                published = end
-        longest = max(longest, answered - published)
-    return longest
+            if since < end and answered > start:
+                since = end
+        stalls.append((answered - since, name, published))
+    stalls.sort(reverse=True)
+    for seconds, name, published in stalls[:20]:
+        state.note(f"{name} was published and waited {seconds:.2f} s", published)
+    return stalls[0][0] if stalls else 0.0
 
 
 async def _tell(state: Run, verdicts: Listener, what: str, say: Say) -> None:

@@ -5,6 +5,7 @@ The points: `before` the transaction, `after` it, `sent` (verdicts delivered, no
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from pathlib import Path
@@ -52,6 +53,20 @@ def _install() -> None:
     stream_class.ack = ack_with_points
 
 
+def _tell_more() -> None:
+    """Let Faust and its client say what they do: a stall is explained by nothing else."""
+    start: Any = faust.Worker.__init__
+
+    def start_and_tell(self: Any, *arguments: Any, **named: Any) -> None:
+        start(self, *arguments, **named | {"loglevel": "info"})
+        for name in ("faust", "mode", "aiokafka"):
+            logging.getLogger(name).setLevel(logging.INFO)
+
+    worker: Any = faust.Worker
+    worker.__init__ = start_and_tell
+
+
 if __name__ == "__main__":
     _install()
+    _tell_more()
     main()
