@@ -40,7 +40,7 @@ async def test_every_message_of_the_live_socket_is_what_the_reference_says(tmp_p
                 await client.post("/api/login", json={"login": "super-a", "password": PASSWORD})
                 cookie = {"Cookie": f"tonewatch={client.cookies['tonewatch']}"}
             async with connect(
-                f"ws://{address}/ws/live", additional_headers=cookie, origin=f"http://{address}"
+                f"ws://{address}/ws/live", additional_headers=cookie, origin=Origin(f"http://{address}")
             ) as live:
                 await moderate(engine, a_policy(), [message], lambda: ARRIVED)
                 await moderate(engine, a_policy(), [spoken], lambda: ARRIVED)
