@@ -43,6 +43,8 @@ class App(faust.App):
     """A Faust app that knows our settings."""
 
     tonewatch: Settings
+    worker_name: str
+    """Kind and name of the worker, stable over its restarts: "chat/host-0"."""
 
     def run_beside(self, service: mode.Service) -> None:
         """Start `service` after everything else of the app, and stop it before."""
@@ -101,6 +103,7 @@ def make_app(settings: Settings, worker: str, worker_id: str, *, from_earliest: 
         datadir=str(Path(tempfile.gettempdir()) / f"tonewatch-{worker_id}"),  # Faust insists; nothing is kept there
     )
     app.tonewatch = settings
+    app.worker_name = f"{worker}/{worker_id}"
     if settings.kafka_embedded:
         app.on_partitions_assigned.connect(_fetch_without_waiting)
     return app

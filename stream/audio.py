@@ -23,6 +23,7 @@ from detectors.values import Chunk, Score
 from stream.app import App, raw_topic
 from stream.call_keeper import CallKeeper
 from stream.calls import DEGRADED_SECONDS, Call, Calls, learn
+from stream.holds import Holds
 from stream.inbox import Inbox, Item
 from stream.metrics import CALLS, EVENTS, LOST_SECONDS, SCORE_LAG_SECONDS, STALE_CHUNKS
 from stream.rebuild import Rebuilder
@@ -55,6 +56,8 @@ class AudioWorker:
         app.run_beside(self._keeper)
         app.run_beside(Ends(self))
         self.inbox = Inbox(self.handle, most_per_batch=MOST_PER_BATCH)
+        self.holds = Holds(app, engine, self.inbox)
+        app.run_beside(self.holds)
         app.run_beside(self.inbox)
         self._parsers: dict[str, Any] = {}
         for noun, take in (
@@ -79,11 +82,15 @@ class AudioWorker:
             chunks: list[Chunk] = []
             bad: list[tuple[Item, BadRecord]] = []
             for item in batch:
+                if self.holds.keeps(item):
+                    continue
                 try:
                     chunks += await self._parsers[item.topic](item)
+                    self.holds.good(item)
                 except BadRecord as error:
                     self._degrade(item)
-                    bad.append((item, error))
+                    if self.holds.bad(item, error):
+                        bad.append((item, error))
                 EVENTS.labels(topic=item.topic).inc()
             if chunks:
                 # In a thread: a blocked event loop would hold up rebalances and the health port.
@@ -260,7 +267,8 @@ class AudioWorker:
                 if name in self._bank:
                     await self._conclude(await asyncio.to_thread(self._bank.finish, name))
                     self._keep_baselines(call)
-                ended_at = call.ended_at or call.heard_at
+                # Not before its last audio: late frames count, and the broker's clock may be ahead of ours.
+                ended_at = max(call.ended_at or call.heard_at, call.arrived_at)
                 self._keeper.put_changes(
                     judge_end(self._policies.policy.rules, call.rules, call.conversation, ended_at)
                 )

@@ -15,6 +15,7 @@ from alerts.judge import Incoming, incoming_message, incoming_turn
 from alerts.moderate import Verdict, moderate
 from alerts.policy import PolicyKeeper
 from stream.app import App, raw_topic, source_of
+from stream.holds import Holds
 from stream.inbox import Inbox, Item, Stopping
 from stream.metrics import DATABASE_RETRIES, EVENTS, VERDICT_SECONDS, VERDICTS
 from stream.records import BadRecord, parse_chat, parse_turn
@@ -40,6 +41,8 @@ class ChatWorker:
         self._verdicts = raw_topic(app, "chat.verdicts")
         self._rejects = Rejects(app)
         self.inbox = Inbox(self.handle, most_per_batch=MOST_PER_BATCH)
+        self.holds = Holds(app, engine, self.inbox)
+        app.run_beside(self.holds)
         app.run_beside(self.inbox)
         messages, turns = raw_topic(app, "chat.messages"), raw_topic(app, "transcript.turns")
         self._turns_topic = turns.get_topic_name()
@@ -56,14 +59,19 @@ class ChatWorker:
         good: list[tuple[Item, Incoming]] = []
         bad: list[tuple[Item, BadRecord]] = []
         for item in batch:
+            if self.holds.keeps(item):
+                continue
             try:
                 good.append((item, self._parse(item)))
+                self.holds.good(item)
             except BadRecord as error:
-                bad.append((item, error))
+                if self.holds.bad(item, error):
+                    bad.append((item, error))
+        handled = [item for item, _ in (*good, *bad)]
         verdicts = await self._kept(good, bad)
         await self._persist(lambda: self._rejects.send(bad))
         await self._persist(lambda: self._answer(verdicts))
-        for item in batch:
+        for item in handled:
             EVENTS.labels(topic=item.topic).inc()
 
     def _parse(self, item: Item) -> Incoming:
@@ -86,13 +94,17 @@ class ChatWorker:
             self.inbox.touch()  # waiting for the database is no standstill
             try:
                 verdicts = await moderate(self._engine, self._policies.policy, incoming, time.time)
+                for item, _ in good:
+                    self.holds.kept(item)
                 return [(item, message, verdict) for (item, message), verdict in zip(good, verdicts, strict=True)]
             except PERMANENT as error:
                 if len(good) > 1:
                     return [kept for one in good for kept in await self._kept([one], bad)]
                 if tries >= TRIES_BEFORE_POISON:
                     logger.error("the database refuses a record of %s: %s", good[0][0].topic, type(error.orig).__name__)
-                    bad.append((good[0][0], BadRecord("database", f"the database refuses it: {error.orig}")))
+                    refused = BadRecord("database", f"the database refuses it: {error.orig}")
+                    bad.append((good[0][0], refused))
+                    self.holds.refused(good[0][0], refused)
                     return []
                 await self._wait(tries, error)
             except Exception as error:

@@ -8,18 +8,16 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Coroutine
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, TypeVar
+from typing import Annotated, Literal
 
 import typer
-from pydantic import ValidationError
-from rich.console import Console
 from rich.table import Table
 
+from stream import rejects_cli
+from stream.command import fail, out, read_settings, run
 from stream.settings import PREFIX, Settings
-
-T = TypeVar("T")
 
 app = typer.Typer(
     name="tonewatch",
@@ -36,7 +34,7 @@ app.add_typer(topics_app, name="topics")
 app.add_typer(db_app, name="db")
 app.add_typer(user_app, name="user")
 app.add_typer(policy_app, name="policy")
-out, err = Console(), Console(stderr=True)
+app.add_typer(rejects_cli.app, name="rejects")
 
 
 def main() -> None:
@@ -45,41 +43,6 @@ def main() -> None:
     for noisy in ("aiokafka", "kafka", "faust", "alembic", "httpx"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     app()
-
-
-def _fail(message: str, code: int = 1) -> NoReturn:
-    """Say what is wrong and end."""
-    err.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
-    raise typer.Exit(code)
-
-
-def _settings(**overrides: Any) -> Settings:
-    """Return the settings, or say which one is wrong."""
-    try:
-        return Settings(**{name: value for name, value in overrides.items() if value is not None})
-    except ValidationError as error:
-        lines = []
-        for found in error.errors(include_input=False, include_url=False):
-            name = ".".join(str(part) for part in found["loc"])
-            lines.append(f"{PREFIX}{name.upper()}: {found['msg']}" if name else found["msg"])
-        _fail("\n".join(lines), 2)
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine; what a user can mend is said in one line."""
-    from aiokafka.errors import KafkaError
-    from sqlalchemy.exc import DBAPIError
-
-    try:
-        return asyncio.run(work)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-    except KafkaError as error:
-        _fail(f"Kafka: {error}. Check TONEWATCH_KAFKA, then: tonewatch doctor")
-    except DBAPIError as error:
-        _fail(f"database: {error.orig}. Check TONEWATCH_DATABASE, then: tonewatch doctor")
-    except (ValueError, LookupError, OSError, ModuleNotFoundError) as error:
-        _fail(str(error.args[0]) if isinstance(error, LookupError) and error.args else str(error))
 
 
 @app.command()
@@ -93,9 +56,9 @@ def demo(
     agents: Annotated[int, typer.Option(help="How many agents work in it.", min=2, max=60)] = 10,
 ) -> None:
     """Run everything at once on embedded defaults, with a made-up contact centre that talks."""
-    from stream.demo import demo as run
+    from stream.demo import demo as run_demo
 
-    raise typer.Exit(run(port=port, data=data, ready_file=ready_file, seed=seed, agents=agents))
+    raise typer.Exit(run_demo(port=port, data=data, ready_file=ready_file, seed=seed, agents=agents))
 
 
 @app.command()
@@ -108,9 +71,9 @@ def worker(
     from stream.worker import run_worker
 
     try:
-        run_worker(kind, _settings(health_port=health_port))
+        run_worker(kind, read_settings(health_port=health_port))
     except (WrongFaust, ValueError, ModuleNotFoundError) as error:
-        _fail(str(error), 2)
+        fail(str(error), 2)
 
 
 @app.command()
@@ -121,7 +84,7 @@ def web(
     """Serve the pages, the API and the WebSocket, and relay alerts to Kafka's feeds."""
     from stream.serve import serve
 
-    _run(serve(_settings(web_host=host, web_port=port)))
+    run(serve(read_settings(web_host=host, web_port=port)))
 
 
 @app.command()
@@ -137,12 +100,12 @@ def replay(
 ) -> None:
     """Send recordings or messages into the topics, as if they happened now."""
     from stream.replay import progress_bar
-    from stream.replay import replay as run
+    from stream.replay import replay as send
 
     with progress_bar() as progress:
-        _run(
-            run(
-                _settings(),
+        run(
+            send(
+                read_settings(),
                 files,
                 sides=tuple(part.strip() for part in sides.split(",")),
                 agent_id=agent,
@@ -163,15 +126,15 @@ def simulate(
     speed: Annotated[float, typer.Option(help="Times real time.", min=0.1, max=10)] = 1.0,
 ) -> None:
     """Let a made-up contact centre talk into the topics, until stopped."""
-    from stream.simulate import simulate as run
+    from stream.simulate import simulate as talk
 
     async def until_stopped() -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await run(_settings(), stop=stop, seed=seed, agents=agents, speed=speed)
+        await talk(read_settings(), stop=stop, seed=seed, agents=agents, speed=speed)
 
-    _run(until_stopped())
+    run(until_stopped())
 
 
 @topics_app.command("apply")
@@ -181,8 +144,8 @@ def topics_apply(
     """Create what is missing and mend what differs; nothing is ever deleted."""
     from stream.kafka_admin import apply, plan
 
-    settings = _settings()
-    differences = _run(plan(settings) if dry_run else apply(settings))
+    settings = read_settings()
+    differences = run(plan(settings) if dry_run else apply(settings))
     if not differences:
         out.print("All topics are as they should be.")
         return
@@ -198,8 +161,22 @@ def db_upgrade() -> None:
     """Bring the schema to this version; an empty database also gets the shipped rules and phrases."""
     from stream.operate import upgrade_database
 
-    for line in _run(upgrade_database(_settings())):
+    for line in run(upgrade_database(read_settings())):
         out.print(line, highlight=False)
+
+
+@db_app.command("purge")
+def db_purge(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+) -> None:
+    """Delete what is older than TONEWATCH_KEEP_*_DAYS; the web process does the same once a day."""
+    from stream.operate import purge_database
+
+    table = Table("kind", "rows to be deleted" if dry_run else "rows deleted", "older than")
+    for purged in run(purge_database(read_settings(), dry_run=dry_run, now=time.time())):
+        when = datetime.fromtimestamp(purged.before).isoformat(sep=" ", timespec="seconds")
+        table.add_row(purged.kind, str(purged.rows), when)
+    out.print(table)
 
 
 @user_app.command("add")
@@ -214,7 +191,7 @@ def user_add(
     from stream.operate import add_person
 
     password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
-    _run(add_person(_settings(), login, name or login, password, role, team, agent_id))
+    run(add_person(read_settings(), login, name or login, password, role, team, agent_id))
     out.print(f"{login} may log in.", highlight=False)
 
 
@@ -227,14 +204,14 @@ def policy_load(
     """Make files the policy in force: checked whole, then taken over by every worker within two seconds."""
     from stream.operate import load_policy
 
-    version, is_new = _run(load_policy(_settings(), rules, packs, who=getpass.getuser(), why=why, now=time.time()))
+    version, is_new = run(load_policy(read_settings(), rules, packs, who=getpass.getuser(), why=why, now=time.time()))
     out.print(f"policy {version} is in force" + ("" if is_new else " already: nothing differs"), highlight=False)
 
 
 @app.command()
 def config() -> None:
     """Show every setting with its value; secrets are hidden."""
-    settings = _settings()
+    settings = read_settings()
     table = Table("variable", "value", "meaning")
     for name, field in Settings.model_fields.items():
         table.add_row(f"{PREFIX}{name.upper()}", str(getattr(settings, name)), field.description or "")
@@ -247,7 +224,7 @@ def doctor() -> None:
     from stream.doctor import examine
 
     logging.disable(logging.CRITICAL)  # the clients' own complaints say less than the lines below
-    checks = _run(examine(_settings()))
+    checks = run(examine(read_settings()))
     for check in checks:
         mark = "[green]ok[/]  " if check.ok else "[red]FAIL[/]"
         out.print(f"{mark} {check.name}: ", end="")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import shutil
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +17,12 @@ from aiokafka.errors import KafkaError
 
 from alerts.config import DatabaseConfig
 from alerts.store.database import open_engine
+from alerts.store.holds import what_came
 from alerts.store.schema import schema_state
 from stream import kafka_admin
+from stream.check import Check, in_one_line
 from stream.kafka_client import admin_client, connection, servers
+from stream.rejects import held
 from stream.settings import Settings
 from stream.topics import AUDIO_WORKER_INPUTS, INPUTS, topic_name, topics
 
@@ -44,18 +45,6 @@ _now_seconds = time.time
 """Our clock as it is compared with Kafka's; deadlines go by the monotonic one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One question and its answer, each in one line."""
-
-    name: str
-    ok: bool
-    """False only where something has to be done; what could not be looked at is ok and says so."""
-    found: str
-    remedy: str = ""
-    """What to do; empty where `ok`."""
-
-
 async def examine(settings: Settings) -> list[Check]:
     """Every check, in the order in which to mend them; ends within about ten seconds, raises nothing expected."""
     checks = [_versions(settings)]
@@ -65,6 +54,8 @@ async def examine(settings: Settings) -> list[Check]:
         if reached.ok:
             checks += [await _topics(settings), await _clock(settings)]
     checks += [await _database(settings), _disk(settings)]
+    if checks[-2].ok:
+        checks.append(await _holds(settings))
     return checks
 
 
@@ -106,7 +97,7 @@ async def _kafka(settings: Settings) -> Check:
             name,
             False,
             f"{settings.kafka} accepts connections but does not answer as "
-            f"{settings.kafka_security_protocol}: {_in_one_line(error)}",
+            f"{settings.kafka_security_protocol}: {in_one_line(error)}",
             "compare TONEWATCH_KAFKA_SECURITY_PROTOCOL, _SASL_MECHANISM, _USERNAME, _PASSWORD_FILE and _CA_FILE "
             "with the broker's listener",
         )
@@ -124,7 +115,7 @@ async def _refusal(server: str) -> str:
     except TimeoutError:
         return f"{server} does not answer within {REACH_SECONDS:g} s"
     except OSError as error:
-        return f"{server}: {_in_one_line(error)}"
+        return f"{server}: {in_one_line(error)}"
     writer.close()
     return ""
 
@@ -140,7 +131,7 @@ async def _topics(settings: Settings) -> Check:
             )
     except (KafkaError, OSError, TimeoutError) as error:
         return Check(
-            name, False, f"cannot be read: {_in_one_line(error)}", "allow our user DESCRIBE and DESCRIBE_CONFIGS"
+            name, False, f"cannot be read: {in_one_line(error)}", "allow our user DESCRIBE and DESCRIBE_CONFIGS"
         )
     if len(set(wide.values())) > 1:
         found = ", ".join(f"{topic} has {count}" for topic, count in wide.items())
@@ -170,7 +161,7 @@ async def _clock(settings: Settings) -> Check:
     try:
         measured = await _clock_apart(settings)
     except (KafkaError, OSError, TimeoutError) as error:
-        return Check(name, True, f"not compared: the input topics cannot be read ({_in_one_line(error)})")
+        return Check(name, True, f"not compared: the input topics cannot be read ({in_one_line(error)})")
     if measured is None:
         return Check(name, True, f"not compared: no record arrived within {CLOCK_SECONDS:g} s; look again under load")
     least, most = measured
@@ -235,12 +226,26 @@ async def _database(settings: Settings) -> Check:
     except TimeoutError:
         return Check(name, False, f"{shown} does not answer within {ANSWER_SECONDS:g} s", _DATABASE_REMEDY)
     except Exception as error:  # each driver has its own
-        return Check(name, False, f"{shown}: {_in_one_line(error)}", _DATABASE_REMEDY)
+        return Check(name, False, f"{shown}: {in_one_line(error)}", _DATABASE_REMEDY)
     if there != ours:
         return Check(
             name, False, f"{shown} has schema {there or 'none'}, this version needs {ours}", "tonewatch db upgrade"
         )
     return Check(name, True, f"{shown}, schema {there}")
+
+
+async def _holds(settings: Settings) -> Check:
+    """Is any topic held because most of what came on it cannot be used."""
+    name = "holds"
+    try:
+        found = await asyncio.wait_for(held(settings), ANSWER_SECONDS)
+    except Exception as error:  # each driver has its own
+        return Check(name, False, in_one_line(error) or "no answer", _DATABASE_REMEDY)
+    if not found:
+        return Check(name, True, "no topic is held")
+    topics_held = dict.fromkeys(hold.topic for hold in found)
+    remedy = "mend what publishes them, then: " + " and ".join(f"tonewatch rejects release {t}" for t in topics_held)
+    return Check(name, False, "; ".join(what_came(hold) for hold in found), remedy)
 
 
 _DATABASE_REMEDY = "start it, or correct TONEWATCH_DATABASE and TONEWATCH_DATABASE_PASSWORD_FILE"
@@ -288,11 +293,3 @@ def _quiet_clients() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
-
-
-def _in_one_line(error: BaseException) -> str:
-    """What an exception says, without line breaks; its name where it says nothing."""
-    if isinstance(error, OSError) and error.errno:
-        # asyncio puts an address where the reason belongs; a name that is not found has a negative number.
-        return (os.strerror(error.errno) if error.errno > 0 else str(error.strerror)).lower()
-    return " ".join(str(error).split())[:200] or type(error).__name__

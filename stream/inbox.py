@@ -6,7 +6,8 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,7 +60,11 @@ class Inbox(mode.Service):
         self._handle = handle
         self._most_per_batch = most_per_batch
         # Full means that agents wait here, Faust's own buffer fills up, and the partition pauses itself.
-        self._queue: asyncio.Queue[Item] = asyncio.Queue(most_waiting)
+        self._queue: asyncio.Queue[Item | None] = asyncio.Queue(most_waiting)
+        self._held: dict[str, deque[Item]] = {}
+        self._to_resume: set[str] = set()
+        self._resumed: deque[Item] = deque()
+        self._kept_of_batch: set[int] = set()
         self.progressed_at = time.monotonic()
         self.is_idle = True
 
@@ -68,25 +73,82 @@ class Inbox(mode.Service):
         await self._queue.put(Item(stream, event))
 
     def waiting(self) -> int:
-        """Return how many events are queued."""
-        return self._queue.qsize()
+        """Return how many events are queued; those of a held topic are not."""
+        return self._queue.qsize() + len(self._resumed)
+
+    def is_held(self, topic: str) -> bool:
+        """Return whether nothing of a topic is to be handled."""
+        return topic in self._held
+
+    def held_topics(self) -> frozenset[str]:
+        """Return the topics of which nothing is handled."""
+        return frozenset(self._held)
+
+    def hold(self, topic: str) -> None:
+        """Handle and acknowledge nothing of a topic until `resume`; the other topics go on."""
+        self._held.setdefault(topic, deque())
+        self._to_resume.discard(topic)
+
+    def keep(self, item: Item) -> None:
+        """Keep an event of a held topic, unacknowledged and in its place, instead of handling it.
+
+        What is delivered anew, after partitions were given out again, takes the place of what was kept of it.
+        """
+        message = item.event.message
+        held = self._held[item.topic]
+        last = next((other.event.message for other in reversed(held) if other.event.message.tp == message.tp), None)
+        if last is not None and message.offset <= last.offset:
+            held = self._held[item.topic] = deque(
+                other
+                for other in held
+                if other.event.message.tp != message.tp or other.event.message.offset < message.offset
+            )
+        held.append(item)
+        self._kept_of_batch.add(id(item))
+
+    def resume(self, topic: str) -> None:
+        """Go on with a held topic, its kept events first, as soon as the batch under way is done."""
+        self._to_resume.add(topic)
+        if self._queue.empty():
+            self._queue.put_nowait(None)  # nothing else would wake the inbox
+
+    def drop_held(self, partitions: Iterable[Any]) -> None:
+        """Forget the kept events of partitions that are given out anew: they are delivered again to their owner."""
+        gone = set(partitions)
+        for topic, items in self._held.items():
+            self._held[topic] = deque(item for item in items if item.event.message.tp not in gone)
 
     def touch(self) -> None:
         """Note progress: the watchdog also counts a wait for the database as such."""
         self.progressed_at = time.monotonic()
+
+    async def _next_batch(self) -> list[Item]:
+        """Wait for events and return what is there, at most one batch; empty where only a topic was resumed."""
+        first = None if self._resumed or self._to_resume else await self._queue.get()
+        for topic in self._to_resume:
+            self._resumed.extend(self._held.pop(topic, ()))
+        self._to_resume.clear()
+        if first is not None:
+            self._resumed.append(first)  # what was kept came before it
+        batch = [self._resumed.popleft() for _ in range(min(len(self._resumed), self._most_per_batch))]
+        while len(batch) < self._most_per_batch and not self._queue.empty():
+            more = self._queue.get_nowait()
+            if more is not None:
+                batch.append(more)
+        return batch
 
     @mode.Service.task
     async def _drain(self) -> None:
         """Hand over batch after batch. Nothing may escape: see EXIT_AFTER_ESCAPED_EXCEPTION."""
         try:
             while not self.should_stop:
-                batch = [await self._queue.get()]
+                batch = await self._next_batch()
                 self.is_idle = False
-                while len(batch) < self._most_per_batch and not self._queue.empty():
-                    batch.append(self._queue.get_nowait())
+                self._kept_of_batch.clear()
                 await self._handle(batch)
                 for item in batch:
-                    await item.stream.ack(item.event)
+                    if id(item) not in self._kept_of_batch:
+                        await item.stream.ack(item.event)
                 self.is_idle = True
                 self.touch()
         except (asyncio.CancelledError, Stopping):

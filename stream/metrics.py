@@ -5,6 +5,7 @@ from __future__ import annotations
 from prometheus_client import Counter, Gauge, Histogram
 
 REJECTED = Counter("tonewatch_rejected_records", "Records sent to <topic>.rejected", ["topic", "reason"])
+HELD = Gauge("tonewatch_topic_held", "1 while the worker holds the topic because most of it cannot be used", ["topic"])
 EVENTS = Counter("tonewatch_events", "Events handled and acknowledged", ["topic"])
 DATABASE_RETRIES = Counter("tonewatch_database_retries", "Transactions that were tried again")
 VERDICTS = Counter("tonewatch_verdicts", "Verdicts sent", ["action", "repeat"])

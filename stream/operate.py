@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from alerts.policy import SHIPPED_PACKS, SHIPPED_RULES, import_policy, read_files
+from alerts.retention import Purged, Retention, cutoffs, preview, purge
 from alerts.store.database import open_engine
 from alerts.store.schema import schema_state, upgrade
 from stream.settings import Settings
@@ -45,6 +46,33 @@ async def add_person(
     engine = open_engine(database_config(settings))
     try:
         await add_user(engine, login, name, password, roles, teams, agent_id)
+    finally:
+        await engine.dispose()
+
+
+def retention_of(settings: Settings) -> Retention:
+    """Return how long each kind of data is kept."""
+    return Retention(
+        messages_days=settings.keep_messages_days,
+        interceptions_days=settings.keep_interceptions_days,
+        alerts_days=settings.keep_alerts_days,
+        outbox_days=settings.keep_outbox_days,
+        scores_days=settings.keep_scores_days,
+        audit_days=settings.keep_audit_days,
+    )
+
+
+async def purge_database(settings: Settings, *, dry_run: bool, now: float) -> list[Purged]:
+    """Delete what is too old and return how much of each kind; with `dry_run` only count it."""
+    engine = open_engine(database_config(settings))
+    try:
+        retention = retention_of(settings)
+        if dry_run:
+            return await preview(engine, retention, now)
+        rows: dict[str, int] = dict.fromkeys(cutoffs(retention, now), 0)
+        async for purged in purge(engine, retention, now):
+            rows[purged.kind] += purged.rows
+        return [Purged(kind, rows[kind], before) for kind, before in cutoffs(retention, now).items()]
     finally:
         await engine.dispose()
 

@@ -22,6 +22,8 @@ MAX_VALUE_BYTES = 4 * 1024 * 1024
 """A larger value is no record of ours: a text of a million characters in four bytes each ends below it."""
 SOURCE = "/tonewatch"
 LONGEST_CHUNK_SECONDS = 1.0
+REJECT_HEADERS = ("reason", "error", "topic", "partition", "offset")
+"""What is added to a record that is set aside."""
 
 Headers = list[tuple[str, bytes]]
 Model = TypeVar("Model", bound=BaseModel)

@@ -9,7 +9,7 @@ from faust.types.tuples import FutureMessage
 from stream.app import App, raw_channel
 from stream.inbox import Item
 from stream.metrics import REJECTED
-from stream.records import BadRecord, header_map
+from stream.records import REJECT_HEADERS, BadRecord, header_map
 from stream.topics import rejected_name
 
 LONGEST_ERROR = 500
@@ -27,7 +27,8 @@ class Rejects:
         reports: list[FutureMessage] = []
         for item, error in bad:
             message = item.event.message
-            headers = list(header_map(message.headers).items()) + [
+            came = [(name, value) for name, value in header_map(message.headers).items() if name not in REJECT_HEADERS]
+            headers = came + [
                 ("reason", error.reason.encode()),
                 ("error", str(error)[:LONGEST_ERROR].encode("utf-8", "replace")),
                 ("topic", message.topic.encode()),
@@ -35,7 +36,9 @@ class Rejects:
                 ("offset", b"%d" % message.offset),
             ]
             topic = raw_channel(self._app, rejected_name(message.topic))
-            reports.append(await topic.send(key=message.key, value=message.value, headers=headers))
+            # aiokafka sends no record without key and value, though others do: it would be tried for ever.
+            value = b"" if message.key is None and message.value is None else message.value
+            reports.append(await topic.send(key=message.key, value=value, headers=headers))
             REJECTED.labels(topic=message.topic, reason=error.reason).inc()
         for report in reports:
             await report

@@ -12,11 +12,13 @@ from alerts.alert import CALL_PLATFORM, Conversation
 from alerts.config import WebConfig
 from alerts.engine import limits_for
 from alerts.policy import PolicyKeeper
+from alerts.retention import purge_daily
 from alerts.store.database import open_engine
 from alerts.sweep import sweep_once
 from alerts.web.app import create_app
 from alerts.web.context import Links
 from stream.feeds import ChatLag, Feeds, tail_scores
+from stream.operate import retention_of
 from stream.settings import Settings
 from stream.worker import database_config
 
@@ -48,7 +50,13 @@ async def serve(settings: Settings) -> None:
             session_seconds=settings.session_hours * 3600,
             secure_cookies=settings.web_origin.startswith("https://"),
         ),
-        Links(publish=feeds.publish, tail_scores=lambda: tail_scores(settings), sweep=sweep, limits=limits),
+        Links(
+            publish=feeds.publish,
+            tail_scores=lambda: tail_scores(settings),
+            limits=limits,
+            sweep=sweep,
+            purge=lambda: purge_daily(engine, retention_of(settings), time.time),
+        ),
     )
     # Bound here and handed over: port 0 is then known, and taken, before anything is said.
     listener = socket.create_server((settings.web_host, settings.web_port), backlog=2048)

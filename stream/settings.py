@@ -47,6 +47,15 @@ class Settings(BaseSettings):
     )
     database_password: SecretStr = Field(SecretStr(""), description="for PostgreSQL, kept out of the URL")
 
+    # Retention, in days; `tonewatch db purge --dry-run` says what would go
+    # A message that came again after its row is gone would be judged anew: more than the 7 days of chat.messages.
+    keep_messages_days: float = Field(180, ge=8, description="messages, turns, hits, violations and conversations")
+    keep_interceptions_days: float = Field(730, ge=8, description="interceptions that were reviewed; others stay")
+    keep_alerts_days: float = Field(365, ge=1, description="alerts that are closed; open ones stay")
+    keep_outbox_days: float = Field(30, ge=1, description="changes that all feeds have told on")
+    keep_scores_days: float = Field(90, ge=1, description="score rows of calls, unused baselines of agents")
+    keep_audit_days: float = Field(1095, ge=1, description="who listened, unmasked, exported, decided")
+
     # Workers
     worker_id: str = Field("", description="stable name of this worker; by default <host>-<first free slot>")
     session_timeout_seconds: float = Field(10.0, ge=3, le=120, description="after that a dead worker is replaced")

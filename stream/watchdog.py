@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Collection
 from typing import Any
 
 import mode
@@ -50,7 +51,7 @@ class Watchdog(mode.Service):
         """Show that the loop turns."""
         while not self.should_stop:
             self._beat_at = time.monotonic()
-            self._lag = lag_of(self._app)
+            self._lag = lag_of(self._app, without=self._inbox.held_topics())
             await asyncio.sleep(LOOK_SECONDS)
 
     def _look(self) -> None:
@@ -73,11 +74,16 @@ class Watchdog(mode.Service):
         os._exit(EXIT_STUCK)
 
 
-def lag_of(app: App) -> int:
-    """Return how many events of the assigned partitions are not yet committed, as far as Faust knows."""
+def lag_of(app: App, without: Collection[str] = ()) -> int:
+    """Return how many events of the assigned partitions are not yet committed, as far as Faust knows.
+
+    Topics of `without` are held on purpose and do not count.
+    """
     monitor = app.monitor
     total = 0
     for tp in assigned(app):
+        if tp.topic in without:
+            continue
         end, done = monitor.tp_end_offsets.get(tp), monitor.tp_committed_offsets.get(tp)
         if end is not None and done is not None:
             total += max(0, end - done)

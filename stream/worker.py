@@ -8,7 +8,7 @@ import logging
 import socket
 import tempfile
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import faust
 import mode
@@ -25,6 +25,10 @@ from stream.inbox import Inbox
 from stream.metrics import POLICY_VERSION, WAITING
 from stream.settings import Settings
 from stream.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from stream.audio import AudioWorker
+    from stream.chat import ChatWorker
 
 logger = logging.getLogger(__name__)
 
@@ -100,18 +104,18 @@ def run_worker(kind: Kind, settings: Settings) -> None:
     if kind == "chat":
         from stream.chat import ChatWorker
 
-        inbox = ChatWorker(app, engine, policies).inbox
+        worker: ChatWorker | AudioWorker = ChatWorker(app, engine, policies)
     else:
         from stream.audio import AudioWorker
 
-        inbox = AudioWorker(app, engine, policies).inbox
+        worker = AudioWorker(app, engine, policies)
 
     async def not_ready() -> str | None:
-        return await _why_not_ready(app, engine, policies)
+        return worker.holds.why_not_ready() or await _why_not_ready(app, engine, policies)
 
     for service in (
-        Background(policies, inbox),
-        Watchdog(app, inbox),
+        Background(policies, worker.inbox),
+        Watchdog(app, worker.inbox),
         HealthPort(settings.health_host, settings.health_port, not_ready),
     ):
         app.add_dependency(service)  # from the start: the health port answers while Kafka is waited for

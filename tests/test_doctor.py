@@ -49,7 +49,7 @@ async def test_whole_house_is_well(broker_settings, database_url):
     await upgrade(database_url)
     checks = await answers(broker_settings.model_copy(update={"database": database_url}))
     assert {name: check.found for name, check in checks.items() if not check.ok} == {}
-    assert list(checks) == ["versions", "Kafka", "topics", "clock", "database", "disk"]
+    assert list(checks) == ["versions", "Kafka", "topics", "clock", "database", "disk", "holds"]
     assert "with 4 partitions" in checks["topics"].found
 
 

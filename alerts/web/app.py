@@ -118,6 +118,8 @@ def _start_tasks(web: Web) -> None:
         web.tasks.start("tail of qa.scores", lambda: _follow_scores(web))
     if links.sweep is not None:
         web.tasks.start("sweep", lambda: _sweep(web))
+    if links.purge is not None:
+        web.tasks.start("retention", links.purge)
 
 
 async def _every(seconds: float, act: Callable[[], None]) -> None:

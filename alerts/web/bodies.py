@@ -196,3 +196,5 @@ class Readiness(BaseModel):
 
     ready: bool
     problems: list[str]
+    holds: list[str] = []
+    """Topics that workers hold because most of what came cannot be used, with what to do; pages work all the same."""

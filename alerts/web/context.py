@@ -37,6 +37,8 @@ class Links:
     """The limits of the rules in force for a language: metric -> value, drawn as dashes."""
     sweep: Callable[[], Awaitable[None]] | None = None
     """One round of `alerts.sweep`, run once a second; whether the chat topic lags is its own to ask."""
+    purge: Callable[[], Awaitable[None]] | None = None
+    """`alerts.retention.purge_daily`, run until the end."""
 
 
 @dataclass(slots=True)

@@ -6,8 +6,8 @@ import asyncio
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
-from sqlalchemy import select
 
+from alerts.store import holds as hold_store
 from alerts.store.database import reading
 from alerts.web.bodies import Readiness
 from alerts.web.context import Here, Web
@@ -32,13 +32,14 @@ async def readyz(response: Response, web: Here) -> Readiness:
         problems.append("the relay has not read the outbox yet")
     elif web.relay.behind_seconds() > RELAY_SECONDS:
         problems.append(f"the relay has not read the outbox for {web.relay.behind_seconds():.0f} s")
+    held: list[hold_store.Hold] = []
     try:
         async with asyncio.timeout(DATABASE_SECONDS), reading(web.engine) as connection:
-            await connection.execute(select(1))
+            held = await hold_store.held(connection, web.now())
     except Exception as error:
         problems.append(f"the database does not answer: {type(error).__name__}")
     response.status_code = 503 if problems else 200
-    return Readiness(ready=not problems, problems=problems)
+    return Readiness(ready=not problems, problems=problems, holds=hold_store.advice(held))
 
 
 @router.get("/metrics", tags=["health"], response_class=Response)
