@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from house import Line, arguments, conclude, services, with_topics
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from stream.scenes import plan
 from stream.settings import Settings
 from stream.simulate import Centre
@@ -26,18 +26,18 @@ WARM_SECONDS = 3.0
 CASES = (("sqlite", 100, 10.0, 30.0), ("sqlite", 300, None, 60.0), ("postgres", 1000, None, 60.0))
 """Database, messages a second, bar of the median and of the 99th percentile in ms."""
 
-ECHO = '''
+ECHO = """
 import sys
 import faust
-app = faust.App("echo" + sys.argv.pop(), broker="kafka://" + sys.argv.pop(), web_enabled=False, topic_allow_declare=False,
-                topic_disable_leader=True, producer_linger=0.0)
+app = faust.App("echo" + sys.argv.pop(), broker="kafka://" + sys.argv.pop(), web_enabled=False,
+                topic_allow_declare=False, topic_disable_leader=True, producer_linger=0.0)
 out = app.topic(sys.argv.pop(), value_type=bytes, value_serializer="raw", key_type=bytes, key_serializer="raw")
 @app.agent(app.topic(sys.argv.pop(), value_type=bytes, value_serializer="raw", key_type=bytes, key_serializer="raw"))
 async def echo(stream):
     async for event in stream.events():
         await out.send(key=event.message.key, value=event.message.value)
 faust.Worker(app, loglevel="error", redirect_stdouts=False, quiet=True).execute_from_commandline()
-'''
+"""
 
 
 async def measure(settings: Settings, seconds: float, rate: int, ask: str, answer: str) -> list[float]:
