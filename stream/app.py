@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import tempfile
 from pathlib import Path
@@ -17,12 +19,16 @@ from stream.kafka_client import (
     EMBEDDED_FETCH_WAIT_MS,
     LARGEST_REQUEST_BYTES,
     faust_connection,
+    is_reachable,
     let_followers_sync_first,
 )
 from stream.settings import Settings
 from stream.topics import group_name, topic_name
 
+logger = logging.getLogger(__name__)
+
 TESTED_FAUST = "0.15.3"
+LOOK_FOR_BROKER_SECONDS = 0.2
 
 
 class WrongFaust(RuntimeError):
@@ -49,6 +55,24 @@ class App(faust.App):
     def run_beside(self, service: mode.Service) -> None:
         """Start `service` after everything else of the app, and stop it before."""
         self.service(service)  # type: ignore[arg-type]  # declared for a class, takes an instance as well
+
+
+class BrokerAwaited(mode.Service):
+    """Holds up what is started after it until Kafka can be reached: Faust would end the process instead."""
+
+    def __init__(self, app: App, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._app = app
+
+    async def on_start(self) -> None:
+        """Wait for the broker, or for the wish to stop."""
+        settings = self._app.tonewatch
+        is_told = False
+        while not (self._app.should_stop or await asyncio.to_thread(is_reachable, settings)):
+            if not is_told:
+                logger.warning("Kafka cannot be reached at %s, going on trying", settings.kafka)
+            is_told = True
+            await asyncio.sleep(LOOK_FOR_BROKER_SECONDS)
 
 
 class NoTables(TableManager):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,21 @@ def servers(settings: Settings) -> list[str]:
     if not found:
         raise ValueError("TONEWATCH_KAFKA is empty; write HOST:PORT, several with commas between")
     return found
+
+
+REACH_SECONDS = 1.0
+
+
+def is_reachable(settings: Settings) -> bool:
+    """Whether one of the bootstrap servers takes a connection. Blocks, up to a second a server."""
+    for server in servers(settings):
+        host, _, port = server.rpartition(":")
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), REACH_SECONDS):
+                return True
+        except OSError:
+            continue
+    return False
 
 
 def reader(settings: Settings, **more: Any) -> AIOKafkaConsumer:

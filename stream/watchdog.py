@@ -16,12 +16,15 @@ import mode
 
 from stream.app import App, assigned
 from stream.inbox import Inbox
+from stream.kafka_client import is_reachable
 
 logger = logging.getLogger(__name__)
 
 BLOCKED_LOOP_SECONDS = 5.0
 STANDSTILL_SECONDS = 30.0
 LOOK_SECONDS = 0.5
+STOP_SECONDS = 4.0
+"""From the wish to stop to the end. A supervisor kills after 5 s; after a crash of Faust's own nobody would."""
 EXIT_STUCK = 71
 """The process ends with this when it stood still."""
 
@@ -43,7 +46,7 @@ class Watchdog(mode.Service):
         threading.Thread(target=self._look, name="watchdog", daemon=True).start()
 
     async def on_stop(self) -> None:
-        """Stop looking: a stop may take as long as it takes."""
+        """Stop looking."""
         self._over.set()
 
     @mode.Service.task
@@ -56,13 +59,22 @@ class Watchdog(mode.Service):
 
     def _look(self) -> None:
         """Compare, twice a second, what should have moved with the clock."""
+        stops_since: float | None = None
         while not self._over.wait(LOOK_SECONDS):
             now = time.monotonic()
+            if self._app.should_stop:
+                stops_since = stops_since or now
+                if now - stops_since > STOP_SECONDS:
+                    self._end(f"the stop took more than {STOP_SECONDS:.0f} s")
+                continue
             if now - self._beat_at > BLOCKED_LOOP_SECONDS:
                 self._end(f"the event loop was blocked for {BLOCKED_LOOP_SECONDS:.0f} s")
             busy = self._inbox.waiting() > 0 or not self._inbox.is_idle or self._lag > 0
             if busy and now - self._inbox.progressed_at > STANDSTILL_SECONDS:
-                self._end(f"{self._lag} events to do and no progress for {STANDSTILL_SECONDS:.0f} s")
+                # Who waits for a broker that is away does not stand still, and a successor would do no better.
+                if is_reachable(self._app.tonewatch):
+                    self._end(f"{self._lag} events to do and no progress for {STANDSTILL_SECONDS:.0f} s")
+                busy = False
             if not busy:
                 self._inbox.touch()
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import logging
+import os
 import socket
+import sys
 import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
@@ -19,7 +21,7 @@ from alerts.config import DatabaseConfig
 from alerts.packs import chinese_words
 from alerts.policy import PolicyKeeper
 from alerts.store.database import open_engine, reading
-from stream.app import App, assigned, make_app
+from stream.app import App, BrokerAwaited, assigned, make_app
 from stream.health import HealthPort
 from stream.inbox import Inbox
 from stream.metrics import POLICY_VERSION, WAITING
@@ -95,7 +97,7 @@ class Background(mode.Service):
 
 
 def run_worker(kind: Kind, settings: Settings) -> None:
-    """Run a worker until it is told to stop; SystemExit carries how it ended."""
+    """Run a worker until it is told to stop; the process ends with it."""
     name = WorkerName(settings, kind)
     app = make_app(settings, kind, name.name, from_earliest=kind == "chat")
     engine = open_engine(database_config(settings))
@@ -117,12 +119,19 @@ def run_worker(kind: Kind, settings: Settings) -> None:
         Background(policies, worker.inbox),
         Watchdog(app, worker.inbox),
         HealthPort(settings.health_host, settings.health_port, not_ready),
+        BrokerAwaited(app),
     ):
         app.add_dependency(service)  # from the start: the health port answers while Kafka is waited for
     logger.info("worker %s of kind %s", name.name, kind)
     process = faust.Worker(app, loglevel="warn", redirect_stdouts=False, quiet=True)
     process.spinner = None  # it would write control characters into the log
-    process.execute_from_commandline()
+    try:
+        process.execute_from_commandline()
+    except SystemExit as end:
+        # Every service has stopped. To take a thousand modules apart only keeps the partitions without an owner.
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))
 
 
 async def _why_not_ready(app: App, engine: AsyncEngine, policies: PolicyKeeper) -> str | None:

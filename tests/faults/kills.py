@@ -76,7 +76,7 @@ async def burst(place: Place, messages: int, say: Say, *, times: int = KILLS) ->
 
 
 async def stops(
-    place: Place, messages: int, say: Say, *, times: int = STOPS, stall_seconds: float = STALL_SECONDS
+    place: Place, messages: int, say: Say, *, times: int = STOPS, stall_seconds: float = EXIT_SECONDS + STALL_SECONDS
 ) -> Line:
     """SIGTERM in the middle of batches, the last two while the database does not answer."""
 
