@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerts.judge import Incoming, incoming_message, incoming_turn
@@ -28,6 +28,9 @@ RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
 """Waits between tries; the last one repeats until the database or the broker is back, or we are to stop."""
 PERMANENT = (DataError, IntegrityError, ProgrammingError)
 """What no retry mends: the batch is then taken apart, and what fails alone is poison."""
+PERMANENT_STATES = ("22", "54")
+"""The same by class of SQLSTATE, a value that is refused and one too large for an index: of asyncpg's errors SQLAlchemy
+gives these no class of their own, and a retry of them would hold the partition for ever."""
 TRIES_BEFORE_POISON = 3
 
 
@@ -97,17 +100,16 @@ class ChatWorker:
                 for item, _ in good:
                     self.holds.kept(item)
                 return [(item, message, verdict) for (item, message), verdict in zip(good, verdicts, strict=True)]
-            except PERMANENT as error:
-                if len(good) > 1:
+            except Exception as error:
+                refusal = _refusal(error)
+                if refusal is not None and len(good) > 1:
                     return [kept for one in good for kept in await self._kept([one], bad)]
-                if tries >= TRIES_BEFORE_POISON:
-                    logger.error("the database refuses a record of %s: %s", good[0][0].topic, type(error.orig).__name__)
-                    refused = BadRecord("database", f"the database refuses it: {error.orig}")
+                if refusal is not None and tries >= TRIES_BEFORE_POISON:
+                    logger.error("the database refuses a record of %s: %s", good[0][0].topic, type(refusal).__name__)
+                    refused = BadRecord("database", f"the database refuses it: {refusal}")
                     bad.append((good[0][0], refused))
                     self.holds.refused(good[0][0], refused)
                     return []
-                await self._wait(tries, error)
-            except Exception as error:
                 await self._wait(tries, error)
             tries += 1
         return []
@@ -153,3 +155,11 @@ class ChatWorker:
         for item, _, verdict in verdicts:
             VERDICTS.labels(action=verdict.action, repeat=str(verdict.is_repeat).lower()).inc()
             VERDICT_SECONDS.observe(max(0.0, now - item.arrived_at))
+
+
+def _refusal(error: Exception) -> BaseException | None:
+    """Return what the database says where it will refuse the same again, None where a retry may help."""
+    if not isinstance(error, DBAPIError):
+        return None
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return error.orig if isinstance(error, PERMANENT) or state.startswith(PERMANENT_STATES) else None
