@@ -88,6 +88,11 @@ class PolicyKeeper:
         self._policy: Policy | None = None
 
     @property
+    def is_loaded(self) -> bool:
+        """Whether there is a policy to judge by."""
+        return self._policy is not None
+
+    @property
     def policy(self) -> Policy:
         """The policy in force. Raises LookupError before the first `refresh`."""
         if self._policy is None:

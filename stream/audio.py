@@ -24,7 +24,7 @@ from stream.app import App, raw_topic
 from stream.call_keeper import CallKeeper
 from stream.calls import DEGRADED_SECONDS, Call, Calls, learn
 from stream.holds import Holds
-from stream.inbox import Inbox, Item
+from stream.inbox import Inbox, Item, Stopping
 from stream.metrics import CALLS, EVENTS, LOST_SECONDS, SCORE_LAG_SECONDS, STALE_CHUNKS
 from stream.rebuild import Rebuilder
 from stream.records import BadRecord, parse_audio, parse_call_event, parse_turn
@@ -77,6 +77,7 @@ class AudioWorker:
 
     async def handle(self, batch: Sequence[Item]) -> None:
         """Take a batch: events and turns first, then all audio in one push."""
+        await self._until_there_is_a_policy()
         async with self._one_at_a_time:
             await self._rebuilder.rebuild(batch, self._policies.policy, self._bank, self._calls)
             chunks: list[Chunk] = []
@@ -97,6 +98,14 @@ class AudioWorker:
                 await self._conclude(await asyncio.to_thread(self._bank.push, chunks))
         await self._rejects.send(bad)
         CALLS.set(len(self._calls))
+
+    async def _until_there_is_a_policy(self) -> None:
+        """Wait for the database at the start: nothing can be judged before. Raises Stopping."""
+        while not self._policies.is_loaded:
+            if self._app.should_stop:
+                raise Stopping
+            self.inbox.touch()
+            await asyncio.sleep(0.05)
 
     # What comes in -----------------------------------------------------------------------------------------
 
@@ -299,6 +308,7 @@ class AudioWorker:
             self._rebuilder.gave_up(numbers)
             for name in self._calls.of_partitions(numbers):
                 self._drop(name)
+            CALLS.set(len(self._calls))
 
 
 class Ends(mode.Service):

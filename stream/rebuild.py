@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 BACK_SECONDS = 30.0
 """The longest window of a detector is 10 s of speech, of which 30 s nearly always hold enough."""
 MOST_SECONDS = 2.0
-"""How long it may take: live audio waits meanwhile."""
+"""How long Kafka may take, and the database: live audio waits meanwhile."""
 ASK_AGAIN_SECONDS = 5.0
 """After the database did not answer, calls that are new begin unknown for this long."""
 
@@ -57,9 +57,14 @@ class Rebuilder:
         if not first and (not new or time.monotonic() < self._ask_at):
             return
         self._done |= first.keys()
+        found: list[tuple[int, Chunk]] = []
         try:
             async with asyncio.timeout(MOST_SECONDS):
                 found = await self._read_back(first) if first else []
+        except Exception as error:
+            logger.warning("calls are gone on with without their last %.0f s: %s", BACK_SECONDS, error or "no time")
+        try:
+            async with asyncio.timeout(MOST_SECONDS):
                 names = {*new, *(chunk.conversation_id for _, chunk in found)}
                 known = await read_calls(self._engine, names, time.time())
         except Exception as error:

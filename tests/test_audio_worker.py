@@ -61,9 +61,16 @@ async def listen(settings: Settings, folder: Path) -> House:
     house = House()
 
     async def replayed(name: str, language: str) -> None:
-        path = shared_data("speech", "calls", f"{name}.flac")
-        who = {"agent_id": "a-1", "agent_name": "Lin", "team": "refunds", "language": language}
-        await replay(settings, [path], speed=SPEED, conversation_id=name, **who)
+        await replay(
+            settings,
+            [shared_data("speech", "calls", f"{name}.flac")],
+            speed=SPEED,
+            conversation_id=name,
+            agent_id="a-1",
+            agent_name="Lin",
+            team="refunds",
+            language=language,
+        )
 
     async def of_an_agent_known_late() -> None:
         await replay(
