@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import defaultdict
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 """How soon a release is noticed."""
+FIRST_LOOK_SECONDS = 2.0
 RENEW_SECONDS = hold_store.GONE_SECONDS / 6
 LONGEST_ERROR = 500
 
@@ -70,13 +72,22 @@ class Holds(mode.Service):
         self._renewed_at = 0.0
         app.on_partitions_revoked.connect(self._revoked)
 
+    async def on_start(self) -> None:
+        """Take over what was held before a restart, ahead of the inbox; without the database it is taken over later."""
+        try:
+            async with asyncio.timeout(FIRST_LOOK_SECONDS):
+                await self._look(time.time())
+        except Exception as error:
+            logger.warning("whether topics are held is not known yet: %s", error or "no answer")
+
     def keeps(self, item: Item) -> bool:
         """Return whether the item's topic is held; the item then waits in the inbox, unacknowledged."""
         if not self._inbox.is_held(item.topic):
             return False
         self._inbox.keep(item)
-        # Again for each: a rebalance, or Faust's buffer running dry, lets the partition flow.
-        self._app.consumer.pause_partitions({item.event.message.tp})
+        # As Faust itself does where a buffer is full. Its pause_partitions would drop what is fetched already, take it
+        # for a gap and commit beyond it. Again for each: a rebalance, or Faust's buffer running dry, fetches on.
+        self._app.consumer.on_buffer_full(item.event.message.tp)
         return True
 
     def good(self, item: Item) -> None:
@@ -115,11 +126,11 @@ class Holds(mode.Service):
         return " ".join(hold_store.advice(held)) or None
 
     def _may_go(self, state: _TopicState) -> bool:
-        """Return whether a bad record may be set aside, counting it where a release allows it."""
-        if state.reason() is None:
+        """Return whether a bad record may be set aside: within a release, which counts down, or within the limit."""
+        if state.allowance > 0:
+            state.allowance -= 1
             return True
-        state.allowance -= 1
-        return state.allowance >= 0
+        return state.reason() is None
 
     def _hold_of(self, item: Item, error: BadRecord, reason: str) -> Hold:
         now = time.time()
@@ -195,7 +206,7 @@ class Holds(mode.Service):
                     await hold_store.drop(connection, topic, worker)
                 elif state.has_spent:
                     state.told_allowance = state.allowance
-                    await hold_store.spend(connection, topic, worker, max(0, state.allowance))
+                    await hold_store.spend(connection, topic, worker, state.allowance)
             await hold_store.renew(connection, worker, now)
             return await hold_store.of_worker(connection, worker)
 
@@ -214,15 +225,15 @@ class Holds(mode.Service):
         """Return whether a released topic is well: its allowance is used up, or all that is counted is newer."""
         if state.hold is None or not state.hold.is_released or state.reason() is not None:
             return False
-        return state.allowance <= 0 or state.seen >= WINDOW_RECORDS
+        return state.allowance == 0 or state.seen >= WINDOW_RECORDS
 
     def _let_flow(self) -> None:
-        """Fetch again what was resumed: not before the inbox has taken up what it kept, for that pauses anew."""
+        """Fetch again what was resumed: not before the inbox has taken up what it kept, for that stops it anew."""
         for topic in [topic for topic in self._to_flow if not self._inbox.is_held(topic)]:
             self._to_flow.discard(topic)
-            partitions = {tp for tp in assigned(self._app) if tp.topic == topic}
-            if partitions:
-                self._app.consumer.resume_partitions(partitions)
+            for tp in assigned(self._app):
+                if tp.topic == topic:
+                    self._app.consumer.on_buffer_drop(tp)
 
     async def _revoked(self, *arguments: Any, **_: Any) -> None:
         """Forget what is kept of partitions that are given out anew: they are delivered again."""

@@ -34,9 +34,10 @@ from stream.records import (
 )
 from stream.settings import Settings
 from stream.topics import rejected_name, topic_name
+from stream.watchdog import STANDSTILL_SECONDS
 from tests.builders_calls import audio
 from tests.builders_poison import AUDIO_KINDS, CHAT_KINDS, NUMBER, Poison, bad_audio, bad_chat, good_chat
-from tests.workers import Listener, Process, Worker, rows, until_rows, workers
+from tests.workers import Listener, Process, Worker, rows, status, until_rows, workers
 
 GOOD = 6000
 BAD = 2000
@@ -258,6 +259,20 @@ async def test_a_topic_of_nothing_but_poison_is_held_and_goes_on_after_its_relea
         assert code == 1
         assert "no worker holds" in told
         assert worker.is_alive
+
+
+@pytest.mark.faults
+async def test_a_held_topic_is_no_standstill(kafka_settings: Settings, tmp_path: Path) -> None:
+    settings = kafka_settings.model_copy(update={"database": f"sqlite:///{tmp_path / 'a.sqlite3'}"})
+    async with workers(settings, tmp_path, chat=1) as [worker]:
+        await publish(settings, bad_ones(3000, seed=23))
+        await until_held(settings, worker)
+        pid = worker.pid
+        await asyncio.sleep(STANDSTILL_SECONDS + 5)
+        assert worker.is_alive
+        assert worker.pid == pid
+        assert status(f"http://127.0.0.1:{worker.port}/livez") == 200
+        assert await rejects.held(settings), "it renews its row"
 
 
 async def test_rejects_are_listed_shown_and_sent_again(
