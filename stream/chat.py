@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerts.judge import Incoming, incoming_message, incoming_turn
@@ -26,8 +26,9 @@ logger = logging.getLogger(__name__)
 MOST_PER_BATCH = 50
 RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
 """Waits between tries; the last one repeats until the database or the broker is back, or we are to stop."""
-PERMANENT = (DataError, IntegrityError, ProgrammingError)
-"""What no retry mends: the batch is then taken apart, and what fails alone is poison."""
+PERMANENT = (DataError, IntegrityError)
+"""What no retry mends: the batch is then taken apart, and what fails alone is poison. Not ProgrammingError: that is a
+schema that was not upgraded, and the messages are good."""
 PERMANENT_STATES = ("22", "54")
 """The same by class of SQLSTATE, a value that is refused and one too large for an index: of asyncpg's errors SQLAlchemy
 gives these no class of their own, and a retry of them would hold the partition for ever."""
