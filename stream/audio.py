@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 import mode
-import orjson
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerts.engine import hear_turn, judge_end, judge_score, over_limits
@@ -29,14 +28,13 @@ from stream.metrics import CALLS, EVENTS, LOST_SECONDS, SCORE_LAG_SECONDS, STALE
 from stream.rebuild import Rebuilder
 from stream.records import BadRecord, parse_audio, parse_call_event, parse_turn
 from stream.rejected import Rejects
+from stream.score_feed import ScoreFeed, score_record
 
 logger = logging.getLogger(__name__)
 
 MOST_PER_BATCH = 500
 SCORE_ROW_SECONDS = 5.0
 LOOK_SECONDS = 0.5
-TELL_SECONDS = 2.0
-"""How long scores may take to reach the broker before the next are more worth telling."""
 
 
 class AudioWorker:
@@ -49,7 +47,7 @@ class AudioWorker:
         self._bank = Bank()
         self._calls = Calls()
         self._one_at_a_time = asyncio.Lock()  # the bank's rows: a batch, a call's end and a rebuild exclude each other
-        self._scores = raw_topic(app, "qa.scores")
+        self._feed = ScoreFeed(app)
         self._rejects = Rejects(app)
         self._rebuilder = Rebuilder(app, engine)
         self._keeper = CallKeeper(engine, policies)
@@ -195,10 +193,10 @@ class AudioWorker:
             LOST_SECONDS.inc(max(0.0, score.lost_seconds - call.lost_seconds))
             call.lost_seconds = score.lost_seconds
             call.at_seconds = score.at_seconds
-            told.append((score.conversation_id, self._score_record(call, score)))
+            told.append((score.conversation_id, score_record(call, score, self._bank.baselines(score.conversation_id))))
             if score.at_seconds - call.row_at_seconds >= SCORE_ROW_SECONDS:
                 self._keep_score(call, score)
-        await self._tell(told)
+        await self._feed.tell(told)
 
     def _with_lag(self, call: Call, score: Score) -> Score:
         """Return the score with how late it is; only here are both clocks known."""
@@ -208,47 +206,6 @@ class AudioWorker:
         SCORE_LAG_SECONDS.observe(seconds)
         lag = {"signal.lag_ms": float(round(seconds * 1000))}
         return replace(score, sides={side: {**metrics, **lag} for side, metrics in score.sides.items()})
-
-    def _score_record(self, call: Call, score: Score) -> bytes:
-        """Return the JSON of `qa.scores`."""
-        baselines = self._bank.baselines(score.conversation_id)
-        who = call.conversation
-        return orjson.dumps(
-            {
-                "conversation_id": score.conversation_id,
-                "at_ms": round(score.at_seconds * 1000),
-                "agent_id": who.agent_id,
-                "agent_name": who.agent_name,
-                "team": who.team,
-                "language": who.language,
-                "sides": score.sides,
-                "baselines": {
-                    side: {
-                        metric: {"value": value, "provisional": is_provisional}
-                        for metric, (value, is_provisional) in known.items()
-                    }
-                    for side, known in baselines.items()
-                },
-                "lag_ms": next((metrics.get("signal.lag_ms") for metrics in score.sides.values()), None),
-                "lost_ms": round(score.lost_seconds * 1000),
-                "hold": call.on_hold,
-                "degraded": time.time() < call.degraded_until,
-            }
-        )
-
-    async def _tell(self, records: Sequence[tuple[str, bytes]]) -> None:
-        """Publish scores; best effort, for the next second brings new ones."""
-        try:
-            async with asyncio.timeout(TELL_SECONDS):
-                headers = {"content-type": b"application/json", "ce_specversion": b"1.0", "ce_type": b"qa.score"}
-                reports = [
-                    await self._scores.send(key=name.encode(), value=value, headers=list(headers.items()))
-                    for name, value in records
-                ]
-                for report in reports:
-                    await report
-        except Exception as error:
-            logger.warning("%d scores could not be told: %s", len(records), error)
 
     def _keep_score(self, call: Call, score: Score) -> None:
         """Keep a score row with the slow fields, from which another worker may go on."""

@@ -14,13 +14,12 @@ from alerts.intake.schema import ChatMessage
 from alerts.judge import incoming_message
 from alerts.moderate import moderate
 from alerts.policy import Policy, compiled
+from detectors.bank import Bank
 from detectors.values import Chunk, Score
-from stream.app import make_app
-from stream.audio import AudioWorker
 from stream.calls import Call
 from stream.feeds import EVENT_TYPES
 from stream.records import Record, json_record, parse_call_event, parse_chat, parse_turn
-from stream.settings import Settings
+from stream.score_feed import score_record
 from tests.builders_alerts import CALL, database
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -76,13 +75,13 @@ async def written_of_chat(message: ChatMessage, folder: Path) -> dict[str, tuple
 
 def written_of_call() -> bytes:
     """The value of `qa.scores` for a call of which everything is known."""
-    worker = AudioWorker(make_app(Settings.model_construct(), "audio", "golden", from_earliest=False), None, None)  # type: ignore[arg-type]  # neither database nor policy is asked for a record
+    bank = Bank()
     silence = np.zeros((2, 8000), np.float32)
-    worker._bank.push([Chunk("k-1", ("agent", "customer"), silence, 8000, 0, 0.0)])
-    worker._bank.set_baselines("k-1", "agent", {"volume.level_3s_dbov": -24.5})
+    bank.push([Chunk("k-1", ("agent", "customer"), silence, 8000, 0, 0.0)])
+    bank.set_baselines("k-1", "agent", {"volume.level_3s_dbov": -24.5})
     metrics = {"volume.level_dbov": -19.25, "speech_rate.spm": 214.0, "intonation.f0_hz": None, "signal.lag_ms": 180.0}
     score = Score("k-1", 61.0, {"agent": metrics, "customer": {**metrics, "speech_rate.spm": None}}, 0.4)
-    return worker._score_record(Call(CALL, 0, ARRIVED), score)
+    return score_record(Call(CALL, 0, ARRIVED), score, bank.baselines("k-1"))
 
 
 def value_of(record: Record | bytes) -> Any:
