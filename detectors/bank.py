@@ -195,6 +195,7 @@ class Bank:
                     slow.load(self._rows, track.row, track.call.slow.pop(track.side))
         rows = np.array([track.row for track in ended])
         metrics, bits = self._rows.close_second(rows, fresh)
-        for track, values, speech, known in zip(ended, metrics, *bits.tolist(), strict=True):
+        lost = self._rows.columns["losses"]["lost_seconds"][rows].tolist()
+        for track, values, speech, known, gone in zip(ended, metrics, *bits.tolist(), lost, strict=True):
             if track.call.scored_second is None or track.second > track.call.scored_second:
-                track.call.closed.setdefault(track.second, {})[track.side] = (values, speech, known)
+                track.call.closed.setdefault(track.second, {})[track.side] = (values, speech, known, gone)

@@ -34,7 +34,10 @@ def score(rows: Rows, calls: Mapping[str, Conversation]) -> list[Score]:
             for side in SIDES_OF_A_CALL:
                 if side in call.tracks:
                     sides[side] = {**(closed[side][0] if side in closed else _NO_SIDE), **of_turns[side]}
-            lost = max(float(rows.columns["losses"][track.row]["lost_seconds"]) for track in call.tracks.values())
+            lost = max(
+                closed[side][3] if side in closed else float(rows.columns["losses"][track.row]["lost_seconds"])
+                for side, track in call.tracks.items()
+            )
             scores[name].append(Score(name, float(ready[name]), sides, lost))
             call.scored_second = ready[name]
     return [each for some in scores.values() for each in some]
@@ -69,7 +72,7 @@ def _follow_turns(rows: Rows, calls: list[tuple[Conversation, int]]) -> list[dic
         if call.scored_second is not None and not call.skipped_lost:
             rows.turns[call.index]["silent_steps"] += (second - call.scored_second - 1) * STEPS_PER_SECOND
     words = np.array(
-        [[calls[i][0].closed[calls[i][1]][side][1:] for side in SIDES_OF_A_CALL] for i in both], dtype=np.uint64
+        [[calls[i][0].closed[calls[i][1]][side][1:3] for side in SIDES_OF_A_CALL] for i in both], dtype=np.uint64
     )
     speech, known = (
         voice_activity.bits_of(words[:, :, which].reshape(-1)).reshape(len(both), 2, STEPS_PER_SECOND)

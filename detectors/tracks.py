@@ -98,8 +98,8 @@ class Conversation:
     index: int
     tracks: dict[Side, Track] = field(default_factory=dict)
     next_seq: dict[tuple[Side, ...], int] = field(default_factory=dict)
-    closed: dict[int, dict[Side, tuple[dict[str, float | None], int, int]]] = field(default_factory=dict)
-    """Seconds not scored yet -> side -> its metrics, its speech bits and its known bits."""
+    closed: dict[int, dict[Side, tuple[dict[str, float | None], int, int, float]]] = field(default_factory=dict)
+    """Seconds not scored yet -> side -> its metrics, its speech bits, its known bits, seconds lost until then."""
     scored_second: int | None = None
     holds: list[tuple[float, bool]] = field(default_factory=list)
     over: dict[Side, set[str]] = field(default_factory=dict)

@@ -64,6 +64,13 @@ def test_scores_do_not_depend_on_how_many_chunks_come_at_once(real_call):
     assert_same(scores_of(chunks, batch=len(chunks)), scores_of(chunks))
 
 
+def test_lost_audio_is_told_of_its_own_second_however_many_come_at_once(real_call):
+    chunks = [chunk for chunk in cut(real_call[:, : 20 * 8000]) if not 40 <= chunk.seq < 45]
+    for batch in (1, 17, len(chunks)):
+        lost = {score.at_seconds: score.lost_seconds for score in scores_of(chunks, batch=batch)}
+        assert [lost[second] for second in (8, 9, 20)] == pytest.approx([0, 1, 1])
+
+
 # Row independence
 
 
