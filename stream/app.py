@@ -105,6 +105,9 @@ def make_app(settings: Settings, worker: str, worker_id: str, *, from_earliest: 
         consumer_group_instance_id=None if settings.kafka_embedded else worker_id,
         broker_client_id=worker_id,
         broker_session_timeout=settings.session_timeout_seconds,  # 60 s: nobody owns a dead worker's partitions
+        # 60 s: so long the others of a group wait for one that is alive and too slow, or too stuck, to join again.
+        broker_rebalance_timeout=settings.session_timeout_seconds,
+        broker_request_timeout=settings.session_timeout_seconds * 3,  # 90 s: for an answer that was lost
         broker_heartbeat_interval=settings.session_timeout_seconds / 3.3,
         broker_commit_interval=1.0,  # 2.8 s: more to judge again after a kill
         broker_max_poll_records=500,

@@ -69,7 +69,8 @@ class Watchdog(mode.Service):
                 continue
             if now - self._beat_at > BLOCKED_LOOP_SECONDS:
                 self._end(f"the event loop was blocked for {BLOCKED_LOOP_SECONDS:.0f} s")
-            busy = self._inbox.waiting() > 0 or not self._inbox.is_idle or self._lag > 0
+            # A rebalance that does not end leaves no partition, and so no lag, to see it by.
+            busy = self._inbox.waiting() > 0 or not self._inbox.is_idle or self._lag > 0 or self._app.rebalancing
             if busy and now - self._inbox.progressed_at > STANDSTILL_SECONDS:
                 # Who waits for a broker that is away does not stand still, and a successor would do no better.
                 if is_reachable(self._app.tonewatch):

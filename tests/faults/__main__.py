@@ -29,6 +29,7 @@ from tests.services_postgres import PostgresServer
 
 OF_KILLS, OF_OTHERS = 5000, 2000
 """Messages of a run."""
+EMBEDDED_SESSION_SECONDS = 3.0
 SAY_SECONDS = 10.0
 """Where standard error is no terminal, progress is a line this often."""
 
@@ -83,7 +84,9 @@ class Services:
                 self._ends.callback(self._postgres.stop)
             url = self._postgres.create_database()
         one = Broker(broker, server.bootstrap, server)
-        settings: Settings = one.settings(database=url, session_timeout_seconds=self._session_timeout_seconds)
+        # The mock lets every join wait for the session's length less a second, whoever is there already.
+        session = EMBEDDED_SESSION_SECONDS if one.is_embedded else self._session_timeout_seconds
+        settings: Settings = one.settings(database=url, session_timeout_seconds=session)
         yield Place(
             broker,
             database,
