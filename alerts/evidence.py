@@ -30,8 +30,10 @@ def measured(condition: Condition, facts: Facts) -> Evidence | None:
             is_past = bool(passed(leaf, value, facts.language))
             further = best is not None and best[1] is leaf and is_worse(leaf, value, best[2].value)
             if best is None or (is_past and not best[0]) or further:
+                # An alert goes on past its limit until its `until`: the value alone does not tell which end it is.
+                extra = {} if leaf.is_upper else {"lower": True}
                 unit = BY_NAME[leaf.metric].unit
-                best = is_past, leaf, Evidence(metric=leaf.metric, value=value, limit=limit, unit=unit, side=side)
+                best = is_past, leaf, Evidence(leaf.metric, value, limit, unit, side, extra=extra)
     return best[2] if best else None
 
 

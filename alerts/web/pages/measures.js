@@ -29,6 +29,5 @@ export function written(metric, value, unit) {
 
 export function limitSentence(evidence) {
   if (evidence.limit === null || evidence.limit === undefined) return "";
-  const below = evidence.value !== null && evidence.value !== undefined && evidence.value < evidence.limit;
-  return t(below ? "limit.lower" : "limit.upper", { limit: written(evidence.metric, evidence.limit, evidence.unit).replace(/\.0(?!\d)/, "") });
+  return t(evidence.extra?.lower ? "limit.lower" : "limit.upper", { limit: written(evidence.metric, evidence.limit, evidence.unit).replace(/\.0(?!\d)/, "") });
 }
