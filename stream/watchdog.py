@@ -22,11 +22,41 @@ logger = logging.getLogger(__name__)
 
 BLOCKED_LOOP_SECONDS = 5.0
 STANDSTILL_SECONDS = 30.0
+IDLE_SHARE = 0.05
+"""A process that takes less of a core than this waits for something else than a core."""
 LOOK_SECONDS = 0.5
 STOP_SECONDS = 4.0
 """From the wish to stop to the end. A supervisor kills after 5 s; after a crash of Faust's own nobody would."""
 EXIT_STUCK = 71
 """The process ends with this when it stood still."""
+
+
+class Pulse:
+    """Tells an event loop that is blocked from one whose process gets no CPU.
+
+    To end a worker that is only starved, on a machine that has too much to do, would give it the more to do.
+    """
+
+    def __init__(self) -> None:
+        self._beat_at = 0.0
+        self._worked_until_beat = 0.0
+        self._looked_at: float | None = None
+        self._silent_seconds = 0.0
+
+    def look(self, beat_at: float, now: float, worked: float) -> bool:
+        """Whether the loop is blocked: `worked` is the CPU time of the process, `beat_at` the loop's last sign.
+
+        It is, when since that sign the process worked for 5 s, or let 5 s pass without asking for a CPU. Time
+        in which nobody looked does not count: the whole process was stopped.
+        """
+        if beat_at != self._beat_at or self._looked_at is None:
+            self._beat_at, self._worked_until_beat, self._silent_seconds = beat_at, worked, 0.0
+        else:
+            self._silent_seconds += min(now - self._looked_at, 2 * LOOK_SECONDS)
+        self._looked_at = now
+        busy_seconds = worked - self._worked_until_beat
+        waits = busy_seconds < IDLE_SHARE * self._silent_seconds
+        return busy_seconds > BLOCKED_LOOP_SECONDS or (waits and self._silent_seconds > BLOCKED_LOOP_SECONDS)
 
 
 class Watchdog(mode.Service):
@@ -60,14 +90,16 @@ class Watchdog(mode.Service):
     def _look(self) -> None:
         """Compare, twice a second, what should have moved with the clock."""
         stops_since: float | None = None
+        pulse = Pulse()
         while not self._over.wait(LOOK_SECONDS):
             now = time.monotonic()
+            is_blocked = pulse.look(self._beat_at, now, time.process_time())
             if self._app.should_stop:
                 stops_since = stops_since or now
                 if now - stops_since > STOP_SECONDS:
                     self._end(f"the stop took more than {STOP_SECONDS:.0f} s")
                 continue
-            if now - self._beat_at > BLOCKED_LOOP_SECONDS:
+            if is_blocked:
                 self._end(f"the event loop was blocked for {BLOCKED_LOOP_SECONDS:.0f} s")
             # A rebalance that does not end leaves no partition, and so no lag, to see it by.
             busy = self._inbox.waiting() > 0 or not self._inbox.is_idle or self._lag > 0 or self._app.rebalancing
