@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from tests.services_kafka import KafkaServer
 from tests.workers import Worker
 
 HEADINGS = {"README.md": "## Ten lines", "README.zh-CN.md": "## 十行代码"}
+DEFAULT = '"127.0.0.1:9092"'
 LONGEST_SECONDS = 60
 
 
@@ -45,8 +45,8 @@ def settings(_kafka_server: KafkaServer, tmp_path_factory: pytest.TempPathFactor
 def test_ten_lines_of_a_plain_client_get_a_verdict(settings: Settings, name: str) -> None:
     lines = ten_lines(name)
     assert len([line for line in lines.splitlines() if line.strip()]) <= 10
-    there, replaced = re.subn(r'^KAFKA = ".*"$', f'KAFKA = "{settings.kafka}"', lines, flags=re.MULTILINE)
-    assert replaced == 1, 'the block must say where Kafka is on a line KAFKA = "HOST:PORT"'
+    assert lines.count(DEFAULT) == 1, f"the block must say once where Kafka is: {DEFAULT}"
+    there = lines.replace(DEFAULT, f'"{settings.kafka}"')
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", there],
         capture_output=True,
@@ -55,9 +55,9 @@ def test_ten_lines_of_a_plain_client_get_a_verdict(settings: Settings, name: str
         timeout=LONGEST_SECONDS,
     )
     assert done.returncode == 0, done.stderr
-    verdict = json.loads(done.stdout)
-    assert verdict["action"] == "block"
-    assert verdict["reasons"], "a blocked message says why"
+    # As JSON or as Python prints it.
+    assert re.search(r"""["']action["']: ?["']block["']""", done.stdout), done.stdout
+    assert re.search(r"""["']phrase_id["']: ?["']abuse\.zh\.""", done.stdout), "a blocked message says why"
 
 
 def test_both_languages_show_the_same_code() -> None:
