@@ -49,6 +49,8 @@ async def test_the_log_is_found_by_each_filter(engine: AsyncEngine) -> None:
         for query, count in asked.items():
             page = (await client.get(f"/api/interceptions?{query}")).json()
             assert (page["total"], len(page["items"])) == (count, count), query
+            numbers = (await client.get(f"/api/interceptions/numbers?{query}")).json()
+            assert numbers["intercepted"] + numbers["delivered"] + numbers["replaced"] == count, query
         row = (await client.get("/api/interceptions?q=你是不是")).json()["items"][0]
     assert row | {"id": 0, "at": 0} == {
         "kind": "interception", "id": 0, "at": 0, "platform": "openim", "conversation_id": "c-9",
@@ -58,6 +60,18 @@ async def test_the_log_is_found_by_each_filter(engine: AsyncEngine) -> None:
         "attempt": 1, "policy_version": 1, "review": "pending", "review_reason": None, "reviewed_by": None,
         "latency_ms": 3.1,
     }  # fmt: skip
+
+
+async def test_what_no_database_takes_is_refused_in_words(engine: AsyncEngine) -> None:
+    queries = [f"{name}=%00" for name in ("team", "agent", "category", "phrase", "platform", "q")]
+    queries += ["from=nan", "to=inf", "limit=0", "limit=501"]
+    async with running(engine) as app, logged_in(app, "admin") as client:
+        for query in queries:
+            answer = await client.get(f"/api/interceptions?{query}")
+            assert answer.status_code == 422, query
+            assert answer.json()["detail"].startswith(f"query.{query.split('=')[0]}: "), query
+        for path in ("/api/conversations/openim/a%00b", "/api/conversations/a%00b/c-9", f"/api/audit?before={2**63}"):
+            assert (await client.get(path)).status_code == 422, path
 
 
 async def test_pages_of_the_log_join_without_gap_or_repeat(engine: AsyncEngine) -> None:
@@ -77,6 +91,9 @@ async def test_pages_of_the_log_join_without_gap_or_repeat(engine: AsyncEngine) 
             if before is None:
                 break
         assert pages == 6 and len(seen) == 21 and len(set(seen)) == 21
+        for nonsense in ("nan~violation~1", "1.0~rumour~1", "1.0~violation~-1", f"1.0~violation~{2**63}", "1~\0~1"):
+            answer = await client.get("/api/interceptions", params={"before": nonsense})
+            assert answer.status_code == 422 and "next" in answer.json()["detail"], nonsense
         refused = await client.get("/api/interceptions?before=yesterday")
         assert refused.status_code == 422 and "next" in refused.json()["detail"]
 

@@ -196,6 +196,19 @@ async def test_every_route_under_api_asks_who_it_is_and_every_unsafe_one_for_the
                 assert answer.status_code == 403 and "X-CSRF-Token" in answer.json()["detail"], (method, path)
 
 
+async def test_what_was_sent_wrongly_is_told_in_words_and_not_sent_back(engine: AsyncEngine) -> None:
+    async with running(engine) as app, outsider(app) as client:
+        wrong = [
+            {"login": "super-a", "password": {"secret": "word"}},
+            {"login": "super-a\0", "password": "secret word"},
+            {"login": "", "password": "secret word"},
+        ]
+        for body, field in zip(wrong, ("password", "login", "login"), strict=True):
+            answer = await client.post("/api/login", json=body)
+            assert answer.status_code == 422, body
+            assert answer.json()["detail"].startswith(f"body.{field}: ") and "secret" not in answer.text
+
+
 async def test_a_page_may_load_nothing_from_elsewhere_and_stand_in_no_frame(engine: AsyncEngine) -> None:
     async with running(engine) as app, outsider(app) as client:
         for path in ("/floor", "/interceptions", "/login", "/api/me", "/static/app.js", "/static/nothing", "/livez"):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from math import isfinite
+from typing import Any, Literal, get_args
 
 import orjson
 from sqlalchemy import (
@@ -27,7 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerts.access import Scope
 from alerts.masking import mask_text
 from alerts.store.scope import within
-from alerts.store.tables import hits, interceptions, messages, violations
+from alerts.store.tables import LARGEST_SERIAL, hits, interceptions, messages, violations
 
 Kind = Literal["interception", "violation"]
 
@@ -84,7 +85,10 @@ class Cursor:
         """Read what `str` wrote. Raises CursorError."""
         try:
             at, kind, number = text.split("~")
-            return cls(float(at), kind, int(number))
+            cursor = cls(float(at), kind, int(number))
+            if not isfinite(cursor.at) or kind not in get_args(Kind) or not 0 <= cursor.id <= LARGEST_SERIAL:
+                raise ValueError
+            return cursor
         except ValueError:
             raise CursorError(
                 f"before is {text[:80]!r}; write what `next` of the page before said, or leave it out"
@@ -132,7 +136,9 @@ def matching(found: Subquery, scope: Scope, wanted: LogFilter) -> ColumnElement[
     }
     parts += [column == value for column, value in equal.items() if value is not None]
     if wanted.phrase is not None:
-        parts.append(exists().where(hits.c.message == c.message, hits.c.phrase_id == wanted.phrase))
+        # Under a name of its own: a query that counts hits would take its own hits for these.
+        those = hits.alias("wanted_hits").c
+        parts.append(exists().where(those.message == c.message, those.phrase_id == wanted.phrase))
     if wanted.q:
         parts.append(messages.c.text.icontains(wanted.q, autoescape=True))
     if wanted.hidden:

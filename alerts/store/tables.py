@@ -36,6 +36,7 @@ metadata = MetaData(
 
 # SQLite counts rows only in a column called INTEGER; PostgreSQL needs eight bytes for years of messages.
 Serial = BigInteger().with_variant(Integer, "sqlite")
+LARGEST_SERIAL = 2**63 - 1
 Json = JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
 
 

@@ -8,18 +8,16 @@ from fastapi import APIRouter, HTTPException
 
 from alerts.store.alert_log import AlertClosedError, AlertNotFoundError, move_alert
 from alerts.store.database import writing
-from alerts.web.bodies import AlertBody, AlertChange, Problem
+from alerts.web.bodies import AlertBody, AlertChange, RowId, refusals
 from alerts.web.context import Here
 from alerts.web.login import Who
 
 router = APIRouter(prefix="/api/alerts", tags=["alerts"])
 
-_REFUSALS: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (401, 403, 404, 409)}
 
-
-@router.post("/{alert_id}/{verb}", response_model=AlertBody, responses=_REFUSALS)
+@router.post("/{alert_id}/{verb}", response_model=AlertBody, responses=refusals(400, 401, 403, 404, 409))
 async def change(
-    alert_id: int,
+    alert_id: RowId,
     verb: Literal["seen", "own", "resolve", "dismiss"],
     web: Here,
     who: Who,

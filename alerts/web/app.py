@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
-from fastapi.responses import FileResponse, RedirectResponse, Response
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -86,6 +87,7 @@ def create_app(engine: AsyncEngine, config: WebConfig, links: Links | None = Non
     app = FastAPI(title="Tonewatch", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
     app.state.web = web
     app.add_middleware(Guard, origin=config.origin)
+    app.add_exception_handler(RequestValidationError, _say_what_is_wrong)
     for module in (login, floor, alerts, conversations, interceptions, audit, live, health):
         app.include_router(module.router)
     app.include_router(pages)
@@ -101,6 +103,13 @@ class Modules(StaticFiles):
         response = super().file_response(*args, **more)
         response.headers["Cache-Control"] = "no-cache"
         return response
+
+
+async def _say_what_is_wrong(_: Request, error: Exception) -> JSONResponse:
+    """Answer 422 as every other refusal, in words, and without what was sent: it may have been a password."""
+    assert isinstance(error, RequestValidationError)
+    wrong = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+    return JSONResponse({"detail": "; ".join(wrong)}, status_code=422)
 
 
 def _start_tasks(web: Web) -> None:

@@ -7,8 +7,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, StringConstraints
 
 from alerts.bodies import AlertFacts
+from alerts.store.tables import LARGEST_SERIAL
 
-Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
+WITHOUT_NUL = r"^[^\x00]*$"
+"""PostgreSQL stores no NUL: whoever sends one is told so, instead of an error of the database."""
+Word = Annotated[str, StringConstraints(pattern=WITHOUT_NUL)]
+Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000, pattern=WITHOUT_NUL)]
+RowId = Annotated[int, Field(ge=1, le=LARGEST_SERIAL)]
 MarkedSpan = tuple[int, int, str]
 """[start, end) in code points of the text, and the phrase's id."""
 
@@ -19,10 +24,15 @@ class Problem(BaseModel):
     detail: str
 
 
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return what a route says of its refusals in openapi.json; what was sent wrongly is 422 everywhere."""
+    return {status: {"model": Problem} for status in (*statuses, 422)}
+
+
 class Credentials(BaseModel):
     """What somebody logs in with."""
 
-    login: str = Field(min_length=1, max_length=200)
+    login: str = Field(min_length=1, max_length=200, pattern=WITHOUT_NUL)
     password: str = Field(min_length=1, max_length=1000)
 
 
@@ -169,7 +179,7 @@ class ConversationView(BaseModel):
 class Unmask(BaseModel):
     """Why somebody wants to read what is masked."""
 
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=500)]
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=500, pattern=WITHOUT_NUL)]
 
 
 class AuditEntry(BaseModel):

@@ -13,24 +13,26 @@ from alerts.store.alert_log import alerts_of_conversation
 from alerts.store.conversation_view import read_conversation, read_messages, read_scores
 from alerts.store.database import reading, writing
 from alerts.strips import KEPT_SECONDS
-from alerts.web.bodies import ConversationView, Problem, Unmask
+from alerts.web.bodies import ConversationView, Unmask, Word, refusals
 from alerts.web.context import Here, Web
 from alerts.web.login import SignedIn, Who
 
 router = APIRouter(prefix="/api/conversations", tags=["conversations"])
 
-_REFUSALS: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (401, 403, 404)}
+_REFUSALS = refusals(401, 403, 404)
 
 
 @router.get("/{platform}/{conversation_id:path}", response_model=ConversationView, responses=_REFUSALS)
-async def conversation(platform: str, conversation_id: str, web: Here, who: Who) -> dict[str, Any]:
+async def conversation(platform: Word, conversation_id: Word, web: Here, who: Who) -> dict[str, Any]:
     """Return the conversation; its texts masked."""
     async with reading(web.engine) as connection:
         return _masked(await _view(connection, web, who, platform, conversation_id))
 
 
-@router.post("/{platform}/{conversation_id:path}/unmask", response_model=ConversationView, responses=_REFUSALS)
-async def unmask(platform: str, conversation_id: str, wanted: Unmask, web: Here, who: Who) -> dict[str, Any]:
+@router.post(
+    "/{platform}/{conversation_id:path}/unmask", response_model=ConversationView, responses=_REFUSALS | refusals(400)
+)
+async def unmask(platform: Word, conversation_id: Word, wanted: Unmask, web: Here, who: Who) -> dict[str, Any]:
     """Return the conversation as it was written, and note who wanted to read it and why."""
     who.need("unmask")
     async with writing(web.engine) as connection:

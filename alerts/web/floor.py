@@ -12,7 +12,7 @@ from alerts.store.alert_log import recent_alerts
 from alerts.store.database import reading
 from alerts.store.floor_view import AgentAtWork, agents_at_work, baselines_of, live_conversations
 from alerts.strips import STRIP_METRICS, Strip
-from alerts.web.bodies import Floor, Problem
+from alerts.web.bodies import Floor, refusals
 from alerts.web.context import SCORED_WITHIN_SECONDS, Here, Web
 from alerts.web.login import Who
 
@@ -26,7 +26,7 @@ DEGRADED_LAG_MS = 5000.0
 """Later than this, audio is skipped instead of scored."""
 
 
-@router.get("/floor", response_model=Floor, responses={401: {"model": Problem}, 503: {"model": Problem}})
+@router.get("/floor", response_model=Floor, responses=refusals(401, 503))
 async def floor(web: Here, who: Who) -> dict[str, Any]:
     """Return everything the page shows when it is opened."""
     # Read before the rows: a change in between is then sent once more by the WebSocket, never left out.

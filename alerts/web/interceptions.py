@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.responses import StreamingResponse
+from pydantic import FiniteFloat
 
 from alerts.masking import mask_finding
 from alerts.review import FindingNotFoundError, ReviewError, decide
@@ -25,7 +26,7 @@ from alerts.store.interception_log import (
     without_masked,
 )
 from alerts.store.interception_numbers import numbers as count_numbers
-from alerts.web.bodies import Problem
+from alerts.web.bodies import RowId, Word, refusals
 from alerts.web.context import Here, Web
 from alerts.web.log_bodies import LogNumbers, LogPage, LogRow, ReviewChange
 from alerts.web.login import SignedIn, Who
@@ -39,21 +40,21 @@ EXPORT_COLUMNS = (
     "review_reason", "reviewed_by", "latency_ms",
 )  # fmt: skip
 _ASKED = tuple(name for name in LogFilter.__slots__ if name != "hidden")
-_REFUSALS: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (401, 403)}
-_NOT_FOUND: dict[int | str, dict[str, Any]] = {**_REFUSALS, 404: {"model": Problem}}
+_REFUSALS = refusals(401, 403)
+_CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
 
 
 def wanted_of(
-    since: Annotated[float | None, Query(alias="from", description="Unix seconds, included")] = None,
-    until: Annotated[float | None, Query(alias="to", description="Unix seconds, not included")] = None,
-    team: str | None = None,
-    agent: str | None = None,
-    category: str | None = None,
-    phrase: str | None = None,
+    since: Annotated[FiniteFloat | None, Query(alias="from", description="Unix seconds, included")] = None,
+    until: Annotated[FiniteFloat | None, Query(alias="to", description="Unix seconds, not included")] = None,
+    team: Word | None = None,
+    agent: Word | None = None,
+    category: Word | None = None,
+    phrase: Word | None = None,
     outcome: Literal["blocked", "replaced", "held", "delivered", "platform"] | None = None,
     review: Literal["pending", "upheld", "mistaken", "exempt"] | None = None,
-    platform: str | None = None,
-    q: Annotated[str | None, Query(max_length=200, description="words of the text")] = None,
+    platform: Word | None = None,
+    q: Annotated[Word | None, Query(max_length=200, description="words of the text")] = None,
 ) -> LogFilter:
     """Return the filter of a query string; an empty field counts as left out."""
     return LogFilter(
@@ -108,9 +109,9 @@ async def numbers(wanted: Wanted, web: Here, who: Who) -> dict[str, Any]:
         return await count_numbers(connection, who.scope, wanted, web.now())
 
 
-@router.post("/interceptions/{kind}/{finding_id}/review", response_model=LogRow, responses=_NOT_FOUND)
+@router.post("/interceptions/{kind}/{finding_id}/review", response_model=LogRow, responses=refusals(400, 401, 403, 404))
 async def review(
-    kind: Literal["interception", "violation"], finding_id: int, wanted: ReviewChange, web: Here, who: Who
+    kind: Literal["interception", "violation"], finding_id: RowId, wanted: ReviewChange, web: Here, who: Who
 ) -> dict[str, Any]:
     """Decide; `mistaken` and `exempt` need a reason, `pending` takes a decision back."""
     who.need("review")
@@ -134,7 +135,7 @@ async def review(
     return mask_finding(row)
 
 
-@router.get("/interceptions.csv", response_class=StreamingResponse, responses=_REFUSALS)
+@router.get("/interceptions.csv", response_class=StreamingResponse, responses=_REFUSALS | _CSV)
 async def export(wanted: Wanted, web: Here, who: Who) -> StreamingResponse:
     """Return the same list as CSV, masked; who exported what stands in the audit log before the first line goes."""
     who.need("export")

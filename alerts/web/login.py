@@ -16,7 +16,7 @@ from alerts.store import audit
 from alerts.store.database import reading, writing
 from alerts.store.people import find_login, hasher
 from alerts.store.sessions import Session, close_session, find_session, open_session
-from alerts.web.bodies import Credentials, Me, Problem
+from alerts.web.bodies import Credentials, Me, refusals
 from alerts.web.context import Here, Web
 from alerts.web.guard import SAFE_METHODS
 
@@ -91,7 +91,7 @@ def to_me(user: User, csrf: str) -> Me:
     )
 
 
-@router.post("/login", responses={401: {"model": Problem}, 429: {"model": Problem}})
+@router.post("/login", responses=refusals(400, 401, 403, 429))
 async def login(credentials: Credentials, request: Request, response: Response, web: Here) -> Me:
     """Check login and password and begin a session."""
     address, name = address_of(request) or "", credentials.login
@@ -128,7 +128,7 @@ async def login(credentials: Credentials, request: Request, response: Response, 
     return to_me(session.user, session.csrf)
 
 
-@router.post("/logout", status_code=204)
+@router.post("/logout", status_code=204, responses=refusals(401, 403))
 async def logout(request: Request, response: Response, web: Here, who: Who) -> None:
     """End the session here and in the database."""
     name = cookie_name(web.config.secure_cookies)
@@ -139,7 +139,7 @@ async def logout(request: Request, response: Response, web: Here, who: Who) -> N
     response.delete_cookie(name, path="/", secure=web.config.secure_cookies, httponly=True, samesite="lax")
 
 
-@router.get("/me", responses={401: {"model": Problem}})
+@router.get("/me", responses=refusals(401))
 async def me(who: Who) -> Me:
     """Return who is logged in, the CSRF token, and what they may do."""
     return to_me(who.user, who.csrf)
