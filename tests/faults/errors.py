@@ -17,7 +17,11 @@ ERRORS = {
     "Heartbeat": (12, (25, 27)),
     "JoinGroup": (11, (15, 16, 25)),  # coordinator not there, not the coordinator, unknown member
 }
-ROUNDS = 8
+ERRORS_AT_ONCE = 3
+HEARTBEAT, REBALANCING = 12, 27
+ROUNDS = 4
+APART_SECONDS = 5.0
+"""Between faults, so that each is answered for by its own stall: a join on the mock takes the session's length."""
 
 
 async def error_codes(place: Place, messages: int, say: Say) -> Line:
@@ -27,19 +31,21 @@ async def error_codes(place: Place, messages: int, say: Say) -> Line:
     chance = random.Random(8)
 
     async def fault(state: Run) -> None:
-        for number in range(ROUNDS):
-            await state.share((number + 0.5) / ROUNDS)
-            for key, codes in ERRORS.values():
-                answers = [chance.choice(codes) for _ in range(3)]
-                await asyncio.to_thread(broker.inject_errors, key, answers)
-                state.faults += len(answers)
-                await asyncio.sleep(0.5)
+        steps = [(name, *ERRORS[name]) for _ in range(ROUNDS) for name in ERRORS]
+        for number, (name, key, codes) in enumerate(steps):
+            await state.share((number + 0.5) / len(steps))
+            answers = [chance.choice(codes) for _ in range(ERRORS_AT_ONCE)]
+            state.note(f"{name} answers {answers}")
+            await asyncio.to_thread(broker.inject_errors, key, answers)
+            if name == "JoinGroup":  # nobody joins without a reason
+                await asyncio.to_thread(broker.inject_errors, HEARTBEAT, [REBALANCING])
+            state.faults += len(answers)
 
     return await run(
         place,
         "8 error codes",
         messages=messages,
-        per_second=messages / 80,
+        per_second=messages / (ROUNDS * len(ERRORS) * APART_SECONDS),
         fault=fault,
         bar=Bar(place.settings.session_timeout_seconds + AFTER_SESSION_SECONDS),
         say=say,
