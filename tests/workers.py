@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from pydantic import SecretStr
 
 from alerts.store.database import open_engine, reading
 from stream.operate import upgrade_database
@@ -30,7 +31,7 @@ TONEWATCH = [sys.executable, "-m", "stream.cli"]
 
 def environment(settings: Settings) -> dict[str, str]:
     told = {
-        f"{PREFIX}{name}".upper(): str(value)
+        f"{PREFIX}{name}".upper(): value.get_secret_value() if isinstance(value, SecretStr) else str(value)
         for name, value in settings.model_dump(exclude_none=True, exclude_defaults=True).items()
     }
     # Without bytecode a worker compiles its libraries anew at every start, 1.3 s of CPU: an image or a pip install
@@ -98,8 +99,21 @@ class Worker(Process):
         end = time.monotonic() + seconds
         while not await asyncio.to_thread(self.ready):
             if not self.is_alive or time.monotonic() > end:
-                raise AssertionError(f"the worker is not ready:\n{self.output[-4000:]}")
+                raise AssertionError(f"the process is not ready:\n{self.output[-4000:]}")
             await asyncio.sleep(0.1)
+
+
+class WebProcess(Worker):
+    """A `tonewatch web` on a port that stays the same over its restarts."""
+
+    def __init__(self, settings: Settings, number: int, folder: Path) -> None:
+        self.port = free_port()
+        on_port = settings.model_copy(update={"web_port": self.port})
+        Process.__init__(self, on_port, "web", log=folder / f"web-{number}.log")
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
 
 
 def status(url: str) -> int:
