@@ -229,7 +229,7 @@ def doctor() -> None:
         mark = "[green]ok[/]  " if check.ok else "[red]FAIL[/]"
         out.print(f"{mark} {check.name}: ", end="")
         out.print(
-            check.found + ("" if check.ok else f". {check.remedy}"), markup=False, highlight=False, soft_wrap=True
+            check.found + ("" if check.ok else f"; {check.remedy}"), markup=False, highlight=False, soft_wrap=True
         )
     if not all(check.ok for check in checks):
         raise typer.Exit(1)

@@ -36,7 +36,9 @@ LONG_BY_NATURE = {
 
 
 def files(*folders: str) -> list[Path]:
-    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py")) if "/versions/" not in str(path)]
+    return [
+        path for folder in folders for path in sorted((ROOT / folder).rglob("*.py")) if "/versions/" not in str(path)
+    ]
 
 
 def relative(path: Path) -> str:
