@@ -61,6 +61,6 @@ async def test_a_worker_that_is_told_to_stop_loses_and_repeats_nothing(place: Pl
 @pytest.mark.timeout(180)
 async def test_a_database_that_is_away_loses_and_repeats_nothing(place_on_postgres: Place) -> None:
     line = await outages.database(
-        place_on_postgres, 500, lambda _: None, away_seconds=6.0, stall_seconds=SHARED_MACHINE_SECONDS
+        place_on_postgres, 500, lambda _: None, away_seconds=4.0, stall_seconds=SHARED_MACHINE_SECONDS
     )
     assert held(line)

@@ -15,6 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from alerts.config import DatabaseConfig
 
 BUSY_TIMEOUT_SECONDS = 5.0
+IDLE_TIMEOUT_SECONDS = 5.0
+"""PostgreSQL ends a transaction that says nothing for so long. Without it a worker that sleeps, or whose host is cut
+off, keeps the rows of its conversations locked against the one that took over, for as long as it sleeps."""
 T = TypeVar("T")
 _DIRECT: WeakKeyDictionary[Engine, Engine] = WeakKeyDictionary()
 """Beside each async engine of SQLite one that works in the calling thread."""
@@ -48,7 +51,13 @@ def open_engine(config: DatabaseConfig, pool_size: int = 5) -> AsyncEngine:
         raise ModuleNotFoundError(
             "PostgreSQL needs the driver asyncpg; install it with: pip install 'tonewatch[postgres]'"
         ) from None
-    return create_async_engine(url, pool_size=pool_size, max_overflow=5, pool_pre_ping=True)
+    return create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=5,
+        pool_pre_ping=True,
+        connect_args={"server_settings": {"idle_in_transaction_session_timeout": f"{IDLE_TIMEOUT_SECONDS:g}s"}},
+    )
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
