@@ -51,6 +51,8 @@ class Hub:
         self._queue_length = queue_length
         self._clients: set[Client] = set()
         self._scores: dict[str, Mapping[str, Any]] = {}
+        self.dropped = 0
+        """How many pages were too slow so far."""
 
     @property
     def clients(self) -> int:
@@ -84,7 +86,13 @@ class Hub:
         text = orjson.dumps(message).decode()
         for client in self._clients:
             if sees(client.scope, team, agent_id):
-                client.offer(text)
+                self._offer(client, text)
+
+    def _offer(self, client: Client, text: str) -> None:
+        """Queue what must not be missed, and count whom it was too much for."""
+        was_dropped = client.dropped.is_set()
+        client.offer(text)
+        self.dropped += client.dropped.is_set() and not was_dropped
 
     def broadcast(self, message: Mapping[str, Any]) -> None:
         """Tell every page something that is nobody's, such as the time."""

@@ -32,6 +32,8 @@ class Verdict:
     """The JSON, byte for byte what was said the first time."""
     action: str
     is_repeat: bool
+    intercepted_by: str | None = None
+    """us or platform where this very message wrote a line of the interception log."""
 
 
 async def moderate(
@@ -86,8 +88,8 @@ async def _moderate(
         _learn(conversation, incoming)
         if key in known:
             row = known[key]
-            _carry_on(policy, work, conversation, incoming, row)
-            verdicts.append(Verdict(bytes(row.verdict), row.action, is_repeat=True))
+            by = _carry_on(policy, work, conversation, incoming, row)
+            verdicts.append(Verdict(bytes(row.verdict), row.action, is_repeat=True, intercepted_by=by))
         elif key in work.judged:
             judgement = work.judged[key][1]
             verdicts.append(Verdict(judgement.verdict, judgement.action, is_repeat=True))
@@ -95,7 +97,9 @@ async def _moderate(
             judgement = judge(policy, conversation.memory, incoming, now)
             work.judged[key] = (incoming, judgement)
             conversation.changes += _changes(policy, conversation, incoming, judgement)
-            verdicts.append(Verdict(judgement.verdict, judgement.action, is_repeat=False))
+            verdicts.append(
+                Verdict(judgement.verdict, judgement.action, is_repeat=False, intercepted_by=judgement.intercepted_by)
+            )
     await keep(connection, policy, work, open_, now)
     return verdicts
 
@@ -180,10 +184,13 @@ def _turn_seconds(incoming: Incoming) -> float | None:
     return incoming.end_seconds - incoming.start_seconds
 
 
-def _carry_on(policy: Policy, work: Batch, open_: OpenConversation, incoming: Incoming, row: Any) -> None:
-    """Move a known message's delivery on; what the platform did with it may make a finding of its own."""
+def _carry_on(policy: Policy, work: Batch, open_: OpenConversation, incoming: Incoming, row: Any) -> str | None:
+    """Move a known message's delivery on; what the platform did with it may make a finding of its own.
+
+    Return who intercepted it, where that is new.
+    """
     if not moves_on(work.moves.get(row.id, (row.delivery, None))[0], incoming.delivery):
-        return
+        return None
     work.moves[row.id] = (incoming.delivery, incoming.delivered_text)
     was_kept_back = row.action in UNDELIVERED and row.delivery == "pending"
     report = recalled(bytes(row.verdict), incoming)
@@ -203,3 +210,4 @@ def _carry_on(policy: Policy, work: Batch, open_: OpenConversation, incoming: In
             attempts = open_.memory.attempts.get(incoming.sender_id or "", 0)
             work.undone.append(row.id)
             work.late.append(("violation", row.id, incoming, replace(report, attempt=attempts)))
+    return report.intercepted_by

@@ -19,7 +19,8 @@ CHANNEL = "outbox"
 SQLITE_POLL_SECONDS = 0.05
 # PostgreSQL calls; asking is for the notification that got lost with its connection.
 POSTGRES_POLL_SECONDS = 1.0
-BATCH = 500
+# Pages are served between two batches: more than one page may have waiting (`hub.QUEUE_LENGTH`) would drop them all.
+BATCH = 100
 
 
 class Relay:

@@ -17,7 +17,7 @@ from alerts.policy import PolicyKeeper
 from stream.app import App, raw_topic, source_of
 from stream.holds import Holds
 from stream.inbox import Inbox, Item, Stopping
-from stream.metrics import DATABASE_RETRIES, EVENTS, VERDICT_SECONDS, VERDICTS
+from stream.metrics import DATABASE_RETRIES, DUPLICATES, EVENTS, INTERCEPTED, VERDICT_SECONDS, VERDICTS
 from stream.records import BadRecord, parse_chat, parse_turn
 from stream.rejected import Rejects
 
@@ -100,6 +100,7 @@ class ChatWorker:
                 verdicts = await moderate(self._engine, self._policies.policy, incoming, time.time)
                 for item, _ in good:
                     self.holds.kept(item)
+                _count(good, verdicts)
                 return [(item, message, verdict) for (item, message), verdict in zip(good, verdicts, strict=True)]
             except Exception as error:
                 refusal = _refusal(error)
@@ -156,6 +157,15 @@ class ChatWorker:
         for item, _, verdict in verdicts:
             VERDICTS.labels(action=verdict.action, repeat=str(verdict.is_repeat).lower()).inc()
             VERDICT_SECONDS.observe(max(0.0, now - item.arrived_at))
+
+
+def _count(good: Sequence[tuple[Item, Incoming]], verdicts: Sequence[Verdict]) -> None:
+    """Count what was just committed: lines of the interception log, and texts that had been there before."""
+    for (item, _), verdict in zip(good, verdicts, strict=True):
+        if verdict.intercepted_by is not None:
+            INTERCEPTED.labels(action=verdict.action, by=verdict.intercepted_by).inc()
+        elif verdict.is_repeat:
+            DUPLICATES.labels(topic=item.topic).inc()
 
 
 def _refusal(error: Exception) -> BaseException | None:

@@ -7,6 +7,12 @@ from prometheus_client import Counter, Gauge, Histogram
 REJECTED = Counter("tonewatch_rejected_records", "Records sent to <topic>.rejected", ["topic", "reason"])
 HELD = Gauge("tonewatch_topic_held", "1 while the worker holds the topic because most of it cannot be used", ["topic"])
 EVENTS = Counter("tonewatch_events", "Events handled and acknowledged", ["topic"])
+LAG = Gauge("tonewatch_lag_records", "Records of an assigned partition not yet acknowledged", ["topic", "partition"])
+LOOP_LAG_SECONDS = Gauge("tonewatch_loop_lag_seconds", "How late the event loop came back from its last pause")
+INTERCEPTED = Counter("tonewatch_intercepted_messages", "Lines written to the interception log", ["action", "by"])
+DUPLICATES = Counter(
+    "tonewatch_duplicates_ignored", "Texts that had been judged before; nothing is logged twice", ["topic"]
+)
 DATABASE_RETRIES = Counter("tonewatch_database_retries", "Transactions that were tried again")
 VERDICTS = Counter("tonewatch_verdicts", "Verdicts sent", ["action", "repeat"])
 VERDICT_SECONDS = Histogram(

@@ -9,14 +9,16 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Any
 
 import mode
+from faust.types import TP
 
 from stream.app import App, assigned
 from stream.inbox import Inbox
 from stream.kafka_client import is_reachable
+from stream.metrics import LAG, LOOP_LAG_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -84,8 +86,12 @@ class Watchdog(mode.Service):
         """Show that the loop turns."""
         while not self.should_stop:
             self._beat_at = time.monotonic()
-            self._lag = lag_of(self._app, without=self._inbox.held_topics())
+            lags = lags_of(self._app)
+            _show(lags)
+            held = self._inbox.held_topics()  # on purpose
+            self._lag = sum(lag for tp, lag in lags.items() if tp.topic not in held)
             await asyncio.sleep(LOOK_SECONDS)
+            LOOP_LAG_SECONDS.set(max(0.0, time.monotonic() - self._beat_at - LOOK_SECONDS))
 
     def _look(self) -> None:
         """Compare, twice a second, what should have moved with the clock."""
@@ -119,17 +125,18 @@ class Watchdog(mode.Service):
         os._exit(EXIT_STUCK)
 
 
-def lag_of(app: App, without: Collection[str] = ()) -> int:
-    """Return how many events of the assigned partitions are not yet committed, as far as Faust knows.
-
-    Topics of `without` are held on purpose and do not count.
-    """
+def lags_of(app: App) -> dict[TP, int]:
+    """Return of each assigned partition how many events are not yet committed, as far as Faust knows."""
     monitor = app.monitor
-    total = 0
+    lags = {}
     for tp in assigned(app):
-        if tp.topic in without:
-            continue
         end, done = monitor.tp_end_offsets.get(tp), monitor.tp_committed_offsets.get(tp)
-        if end is not None and done is not None:
-            total += max(0, end - done)
-    return total
+        lags[tp] = 0 if end is None or done is None else max(0, end - done)
+    return lags
+
+
+def _show(lags: Mapping[TP, int]) -> None:
+    """Put the lags into /metrics; a partition that is another worker's now is that one's to tell."""
+    LAG.clear()
+    for tp, lag in lags.items():
+        LAG.labels(topic=tp.topic, partition=tp.partition).set(lag)

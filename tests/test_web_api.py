@@ -224,4 +224,4 @@ async def test_health_says_what_is_wrong(engine: AsyncEngine) -> None:
             assert ready.status_code == 503
             assert ready.json()["problems"] == ["task sweep: ConnectionError: no broker"]
             numbers = (await client.get("/metrics")).text
-    assert "tonewatch_web_clients 0.0" in numbers and 'tonewatch_web_task_failures{task="relay"} 0.0' in numbers
+    assert "tonewatch_web_clients 0.0" in numbers and 'tonewatch_web_task_failures_total{task="relay"} 0.0' in numbers

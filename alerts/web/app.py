@@ -64,6 +64,8 @@ def create_app(engine: AsyncEngine, config: WebConfig, links: Links | None = Non
             messages = await presenter.pushes(connection, items)
         for item, message in zip(items, messages, strict=True):
             hub.publish(item.seq, item.team, item.agent_id, message)
+            if message is not None:
+                web.push_seconds.observe(max(0.0, web.now() - item.at))
 
     web = Web(
         engine=engine,
@@ -118,6 +120,7 @@ def _start_tasks(web: Web) -> None:
     web.tasks.start("relay", web.relay.run)
     web.tasks.start("scores", lambda: _every(SCORES_EVERY_SECONDS, web.hub.flush_scores))
     web.tasks.start("tick", lambda: _every(TICK_EVERY_SECONDS, lambda: _tick(web)))
+    web.tasks.start("loop lag", lambda: _measure_loop_lag(web))
     if links.publish is not None:
         owner = secrets.token_hex(8)
         web.feeds = [FeedRunner(web.engine, feed, links.publish, owner, lambda: web.relay.seq) for feed in FEEDS]
@@ -136,6 +139,15 @@ async def _every(seconds: float, act: Callable[[], None]) -> None:
     while True:
         act()
         await asyncio.sleep(seconds)
+
+
+async def _measure_loop_lag(web: Web) -> None:
+    """Note how much later than asked the loop comes back."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + TICK_EVERY_SECONDS
+        await asyncio.sleep(TICK_EVERY_SECONDS)
+        web.loop_lag_seconds = max(0.0, loop.time() - due)
 
 
 def _tick(web: Web) -> None:

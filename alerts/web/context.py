@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends
+from prometheus_client import Histogram
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import HTTPConnection
 
@@ -41,6 +42,16 @@ class Links:
     """`alerts.retention.purge_daily`, run until the end."""
 
 
+def _push_seconds() -> Histogram:
+    """Return the histogram of how late changes are handed to pages."""
+    return Histogram(
+        "tonewatch_web_push_seconds",
+        "From the time of an alert or a line of the log to its handing to pages",
+        buckets=(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60),
+        registry=None,  # of this application, not of the process: tests have several
+    )
+
+
 @dataclass(slots=True)
 class Web:
     """Everything one web process holds."""
@@ -56,6 +67,9 @@ class Web:
     tasks: Tasks = field(default_factory=Tasks)
     attempts: LoginAttempts = field(default_factory=LoginAttempts)
     now: Callable[[], float] = time.time
+    loop_lag_seconds: float = 0.0
+    """How late the event loop came back from its last pause: the time in which nobody was served."""
+    push_seconds: Histogram = field(default_factory=_push_seconds)
     # A check takes 64 MiB and a tenth of a second of a core: nobody who is not known may fill the machine with them.
     password_checks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from alerts.store import holds as hold_store
 from alerts.store.database import reading
@@ -45,26 +48,53 @@ async def readyz(response: Response, web: Here) -> Readiness:
 @router.get("/metrics", tags=["health"], response_class=Response)
 async def metrics(web: Here) -> Response:
     """Return the process' numbers in Prometheus' text form."""
-    return Response(generate_latest(registry(web)), media_type=CONTENT_TYPE_LATEST)
+    numbers = registry(web)
+    ProcessCollector(registry=numbers)
+    return Response(generate_latest(numbers), media_type=CONTENT_TYPE_LATEST)
 
 
 def registry(web: Web) -> CollectorRegistry:
-    """Read the numbers now: all of them are states, none is counted up."""
-    registry = CollectorRegistry()
-
-    def gauge(name: str, words: str, value: float) -> None:
-        Gauge(f"tonewatch_web_{name}", words, registry=registry).set(value)
-
-    gauge("clients", "Pages connected by WebSocket", web.hub.clients)
-    gauge("relay_seq", "Outbox number of the newest change that was handed to pages", web.relay.seq or 0)
-    gauge("relay_behind_seconds", "How long the outbox was not read beyond the usual pause", web.relay.behind_seconds())
-    gauge("lag_seconds", "How late the newest is that pages show", web.lag_seconds())
-    gauge("live_calls", "Calls with a score in the last 90 s", sum(1 for _ in web.strips.live(web.now())))
-    failures = Gauge("tonewatch_web_task_failures", "How often a task has failed", ["task"], registry=registry)
-    for state in web.tasks.states.values():
-        failures.labels(state.name).set(state.failures)
-    behind = Gauge("tonewatch_web_feed_behind", "Changes that a feed has still to tell", ["topic"], registry=registry)
-    for feed in web.feeds:
-        if (waiting := feed.behind()) is not None:
-            behind.labels(feed.topic).set(waiting)
+    """Return what reads the numbers of this process anew at each scrape."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(WebNumbers(web))
     return registry
+
+
+class WebNumbers(Collector):
+    """The numbers of a web process; what is counted up is counted where it happens."""
+
+    def __init__(self, web: Web) -> None:
+        self._web = web
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all of them."""
+        web = self._web
+
+        def gauge(name: str, words: str, value: float) -> Metric:
+            return GaugeMetricFamily(f"tonewatch_{name}", words, value)
+
+        yield gauge("web_clients", "Pages connected by WebSocket", web.hub.clients)
+        yield CounterMetricFamily(
+            "tonewatch_web_pages_dropped", "Pages that did not read and were cut off, to resume", web.hub.dropped
+        )
+        yield gauge("web_relay_seq", "Outbox number of the newest change that was handed to pages", web.relay.seq or 0)
+        yield gauge(
+            "web_relay_behind_seconds",
+            "How long the outbox was not read beyond the usual pause",
+            web.relay.behind_seconds(),
+        )
+        yield gauge("web_lag_seconds", "How late the newest is that pages show", web.lag_seconds())
+        yield gauge("web_live_calls", "Calls with a score in the last 90 s", sum(1 for _ in web.strips.live(web.now())))
+        yield gauge("loop_lag_seconds", "How late the event loop came back from its last pause", web.loop_lag_seconds)
+        failures = CounterMetricFamily("tonewatch_web_task_failures", "How often a task has failed", labels=["task"])
+        for state in web.tasks.states.values():
+            failures.add_metric([state.name], state.failures)
+        yield failures
+        depth = GaugeMetricFamily(
+            "tonewatch_web_outbox_depth", "Changes that a feed has still to tell", labels=["topic"]
+        )
+        for feed in web.feeds:
+            if (waiting := feed.behind()) is not None:
+                depth.add_metric([feed.topic], waiting)
+        yield depth
+        yield from web.push_seconds.collect()
