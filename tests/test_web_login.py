@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -91,6 +93,14 @@ async def test_ten_wrong_passwords_are_enough(engine: AsyncEngine) -> None:
         assert other.status_code == 200  # somebody else at the same address is not locked out
         web.now = lambda: NOW + 301
         assert (await client.post("/api/login", json=GOOD)).status_code == 200
+
+
+async def test_a_burst_of_guesses_is_refused_however_quick(engine: AsyncEngine) -> None:
+    async with running(engine) as app, outsider(app) as client:
+        guesses = [client.post("/api/login", json=GOOD | {"password": f"guess {n}"}) for n in range(30)]
+        answers = Counter(answer.status_code for answer in await asyncio.gather(*guesses))
+        assert answers == {401: MOST_FAILURES, 429: 30 - MOST_FAILURES}
+        assert (await client.post("/api/login", json=GOOD)).status_code == 429
 
 
 def test_attempts_at_once_are_counted_before_they_are_checked() -> None:
