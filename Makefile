@@ -20,7 +20,7 @@ demo: $(VENV)/demo.stamp ## a contact centre that talks, and the page that watch
 setup: $(VENV)/dev.stamp ## .venv with everything for development
 
 test: $(VENV)/dev.stamp tools ## all tests, with Kafka 4, PostgreSQL and Chromium really run; ARGS="tests/test_x.py"
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@$(BIN)/python -m pytest -q $(if $(ARGS),$(ARGS),--numprocesses 2 --dist loadfile)
 
 check: $(VENV)/dev.stamp ## lint, formatting, types
 	@$(BIN)/ruff check --quiet .

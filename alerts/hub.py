@@ -17,8 +17,10 @@ QUEUE_LENGTH = 256
 class Client:
     """One connected page: what it may see, and the messages that wait for it."""
 
-    def __init__(self, scope: Scope, length: int = QUEUE_LENGTH) -> None:
+    def __init__(self, scope: Scope, length: int = QUEUE_LENGTH, after: int = 0) -> None:
         self.scope = scope
+        self.after = after
+        """Outbox number up to which the page has everything: another process told it, and may be ahead of this one."""
         self.dropped = asyncio.Event()
         """Set when the page was too slow; nothing is queued for it any more."""
         self._waiting: asyncio.Queue[str] = asyncio.Queue(length)
@@ -59,14 +61,14 @@ class Hub:
         """How many pages are connected."""
         return len(self._clients)
 
-    def join(self, scope: Scope) -> tuple[Client, int]:
-        """Connect a page and return it with the number after which everything will reach it.
+    def join(self, scope: Scope, after: int | None = None) -> tuple[Client, int]:
+        """Connect a page that has everything up to `after`, and return it with the number after which it gets the rest.
 
         Raises ConnectionError before the relay has begun: nobody could say what the page has missed.
         """
         if self.seq is None:
             raise ConnectionError("the relay has not begun to read the outbox")
-        client = Client(scope, self._queue_length)
+        client = Client(scope, self._queue_length, after or 0)
         self._clients.add(client)
         return client, self.seq
 
@@ -85,7 +87,7 @@ class Hub:
             return
         text = orjson.dumps(message).decode()
         for client in self._clients:
-            if sees(client.scope, team, agent_id):
+            if seq > client.after and sees(client.scope, team, agent_id):
                 self._offer(client, text)
 
     def _offer(self, client: Client, text: str) -> None:

@@ -25,6 +25,18 @@ from tests.services_postgres import PostgresServer
 _prefixes = (f"t{number}." for number in itertools.count(1))
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    # With --numprocesses each process has services of its own; what it ran is told by the one that prints.
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["ran"] = dict(services.RAN)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    services.RAN.update(getattr(node, "workeroutput", {}).get("ran", {}))
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     if services.RAN:
         ran = ", ".join(f"{name} {version}" for name, version in sorted(services.RAN.items()))

@@ -14,7 +14,7 @@ from alerts.access import Scope, scope_of
 from alerts.hub import Client
 from alerts.store.alert_log import open_alerts
 from alerts.store.database import reading
-from alerts.store.outbox_tail import changes_after, first_seq
+from alerts.store.outbox_tail import changes_after, first_seq, last_seq
 from alerts.web.context import Here, Web
 from alerts.web.login import session_of
 
@@ -38,7 +38,7 @@ async def live(socket: WebSocket, web: Here, after: int | None = None) -> None:
         return
     scope = scope_of(session.user)
     try:
-        client, since = web.hub.join(scope)
+        client, since = web.hub.join(scope, after)
     except ConnectionError:
         await socket.close(1013)
         return
@@ -88,6 +88,8 @@ async def _send(socket: WebSocket, web: Web, client: Client, scope: Scope, since
         "lag_seconds": web.lag_seconds(),
     }
     missed = await _missed(web, scope, after, since)
+    if missed is None:
+        client.after = 0
     await socket.send_text(orjson.dumps(hello | {"resync": missed is None}).decode())
     for message in missed or ():
         await socket.send_text(message)
@@ -97,9 +99,12 @@ async def _send(socket: WebSocket, web: Web, client: Client, scope: Scope, since
 
 async def _missed(web: Web, scope: Scope, after: int | None, since: int) -> list[str] | None:
     """Return the changes after `after` up to `since`; None where they are too many or no longer all kept."""
-    if after is None or after >= since:
+    if after is None or after == since:
         return []
     async with reading(web.engine) as connection:
+        if after > since:
+            # Another process was ahead of this one; or the number is of a database that is no longer there.
+            return [] if after <= await last_seq(connection) else None
         oldest = await first_seq(connection)
         if oldest is None or oldest > after + 1:
             return None
