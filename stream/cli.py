@@ -169,7 +169,7 @@ def db_upgrade() -> None:
 def db_purge(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
 ) -> None:
-    """Delete what is older than the settings keep it (TONEWATCH_KEEP_MESSAGES_DAYS and others); the web process does the same once a day."""
+    """Delete what is older than TONEWATCH_KEEP_MESSAGES_DAYS and its like; the web process does so once a day."""
     from stream.operate import purge_database
 
     table = Table("kind", "rows to be deleted" if dry_run else "rows deleted", "older than")
