@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
@@ -117,13 +117,13 @@ class ChatWorker:
             tries += 1
         return []
 
-    async def _persist(self, send: Any) -> None:
+    async def _persist(self, send: Callable[[], Awaitable[None]]) -> None:
         """Send until it is delivered: after the commit there is no way back."""
         tries = 0
         while True:
             self.inbox.touch()
             try:
-                return await send()  # type: ignore[no-any-return]
+                return await send()
             except Exception as error:
                 await self._wait(tries, error)
             tries += 1
