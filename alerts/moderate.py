@@ -60,30 +60,29 @@ def _key(m: Incoming) -> TextKey:
     return message_store.text_key(m.platform, m.conversation_id, m.message_id, m.text)
 
 
-def _parts(batch: Sequence[Incoming]) -> Iterator[list[Incoming]]:
+def _parts(batch: Sequence[Incoming]) -> Iterator[list[tuple[TextKey, Incoming]]]:
     """Cut a batch before a later report about a text of the same batch: it needs that text's row."""
-    part: list[Incoming] = []
+    part: list[tuple[TextKey, Incoming]] = []
     seen: dict[TextKey, str] = {}
     for incoming in batch:
         key = _key(incoming)
         if key in seen and moves_on(seen[key], incoming.delivery):
             yield part
             part, seen = [], {}
-        part.append(incoming)
+        part.append((key, incoming))
         seen.setdefault(key, incoming.delivery)
     yield part
 
 
 async def _moderate(
-    connection: AsyncConnection, policy: Policy, batch: Sequence[Incoming], now: float
+    connection: AsyncConnection, policy: Policy, part: Sequence[tuple[TextKey, Incoming]], now: float
 ) -> list[Verdict]:
     """Judge and write one part, inside the caller's transaction."""
-    keys = [_key(m) for m in batch]
-    open_ = await _open_conversations(connection, batch)
-    known = await message_store.find(connection, set(keys))
+    open_ = await _open_conversations(connection, [incoming for _, incoming in part])
+    known = await message_store.find(connection, {key for key, _ in part})
     work = Batch()
     verdicts: list[Verdict] = []
-    for key, incoming in zip(keys, batch, strict=True):
+    for key, incoming in part:
         conversation = open_[incoming.platform, incoming.conversation_id]
         _learn(conversation, incoming)
         if key in known:

@@ -138,13 +138,7 @@ def make_app(settings: Settings, worker: str, worker_id: str, *, from_earliest: 
 
 def raw_topic(app: App, noun: str) -> Any:
     """Return a topic of raw bytes: Faust must not decode, for what it cannot decode it drops and acknowledges."""
-    return app.topic(
-        topic_name(app.tonewatch, noun),
-        key_type=bytes,
-        key_serializer="raw",
-        value_type=bytes,
-        value_serializer="raw",
-    )
+    return raw_channel(app, topic_name(app.tonewatch, noun))
 
 
 def raw_channel(app: App, name: str) -> Any:

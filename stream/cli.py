@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 import logging
-import signal
 import sys
 import time
 from datetime import datetime
@@ -99,24 +97,21 @@ def replay(
     conversation: Annotated[str | None, typer.Option(help="The call's id; by default a new one a file.")] = None,
 ) -> None:
     """Send recordings or messages into the topics, as if they happened now."""
-    from stream.replay import progress_bar
-    from stream.replay import replay as send
+    from stream.replay import replay_with_progress
 
-    with progress_bar() as progress:
-        run(
-            send(
-                read_settings(),
-                files,
-                sides=tuple(part.strip() for part in sides.split(",")),
-                agent_id=agent,
-                agent_name=name or agent,
-                team=team,
-                language=language,
-                speed=speed,
-                conversation_id=conversation,
-                progress=progress,
-            )
+    run(
+        replay_with_progress(
+            read_settings(),
+            files,
+            sides=tuple(part.strip() for part in sides.split(",")),
+            agent_id=agent,
+            agent_name=name or agent,
+            team=team,
+            language=language,
+            speed=speed,
+            conversation_id=conversation,
         )
+    )
 
 
 @app.command()
@@ -126,15 +121,9 @@ def simulate(
     speed: Annotated[float, typer.Option(help="Times real time.", min=0.1, max=10)] = 1.0,
 ) -> None:
     """Let a made-up contact centre talk into the topics, until stopped."""
-    from stream.simulate import simulate as talk
+    from stream.simulate import simulate_until_stopped
 
-    async def until_stopped() -> None:
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await talk(read_settings(), stop=stop, seed=seed, agents=agents, speed=speed)
-
-    run(until_stopped())
+    run(simulate_until_stopped(read_settings(), seed=seed, agents=agents, speed=speed))
 
 
 @topics_app.command("apply")
@@ -201,7 +190,7 @@ def policy_load(
     packs: Annotated[Path | None, typer.Option(help="Folder of phrase packs; by default the shipped ones.")] = None,
     why: Annotated[str, typer.Option(help="Why, for the history.")] = "policy load",
 ) -> None:
-    """Make files the policy in force: checked whole, then taken over by every worker within two seconds."""
+    """Make files the policy in force: checked whole, then taken over by every worker within a few seconds."""
     from stream.operate import load_policy
 
     version, is_new = run(load_policy(read_settings(), rules, packs, who=getpass.getuser(), why=why, now=time.time()))

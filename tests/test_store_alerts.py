@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerts.alert import UNASSIGNED, Change, Evidence
-from alerts.store.alerts import alert_body, apply_changes, close_due, open_alerts, restamp
+from alerts.store.alerts import alert_body, apply_changes, close_due, open_alerts
 from alerts.store.database import reading, writing
 from alerts.store.outbox import OutboxRow, append
 from alerts.store.tables import alerts, outbox
@@ -221,12 +221,12 @@ async def test_alerts_of_nobodys_team_go_to_the_agents_once_it_is_known(database
         other = replace(unknown, conversation_id="k-2")
         await _apply(engine, change(conversation=unknown), change(conversation=other))
         async with writing(engine) as connection:
-            [body] = await restamp(connection, CALL, NOW + 1)
+            [body] = await apply_changes(connection, (), 1, NOW + 1, learned=(CALL,))
         assert (body["team"], body["agent_id"], body["version"]) == ("refunds", "a-1", 2)
         assert [row.team for row in await _rows(engine)] == ["refunds", UNASSIGNED]
         assert (await _told(engine))[-1].team == "refunds"
         async with writing(engine) as connection:
-            assert await restamp(connection, CALL, NOW + 2) == []
+            assert await apply_changes(connection, (), 1, NOW + 2, learned=(CALL,)) == []
 
 
 async def test_open_alerts_are_given_to_who_takes_over(database_url: str) -> None:

@@ -55,7 +55,7 @@ async def apply_changes(
 
     The same changes again change nothing: whoever does not know whether a commit went through may repeat it.
     Changes of dry-run rules are left out. `learned` are conversations whose agent has just become known
-    (see `restamp`), `more` is told in the same breath: all rows are locked before the outbox is.
+    (their alerts get that agent and team), `more` is told in the same breath: all rows are locked before the outbox is.
     `now` is the Unix time that `changed_at` says.
     """
     by_key: dict[Key, list[Change]] = {}
@@ -94,11 +94,6 @@ async def open_alerts(
         )
     )
     return [dict(row._mapping) for row in found]
-
-
-async def restamp(connection: AsyncConnection, conversation: Conversation, now: float) -> list[dict[str, Any]]:
-    """Give the alerts of a conversation whose agent was not known until now to that agent and team."""
-    return await apply_changes(connection, (), 0, now, learned=(conversation,))
 
 
 async def close_due(connection: AsyncConnection, now: float) -> list[dict[str, Any]]:

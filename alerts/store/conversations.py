@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Row, bindparam, select, tuple_, update
@@ -60,12 +60,6 @@ async def write(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) 
             for row in rows
         ],
     )
-
-
-async def read(connection: AsyncConnection, keys: Collection[ConversationKey]) -> dict[ConversationKey, Row[Any]]:
-    """Return rows without locking them."""
-    found = await connection.execute(select(conversations).where(_KEY.in_(list(keys))))
-    return {(row.platform, row.conversation_id): row for row in found}
 
 
 def conversation_of(row: Any) -> Conversation:
