@@ -192,7 +192,9 @@ def read_recording(path: Path, sides: tuple[str, ...]) -> Track:
         import librosa
         import soundfile
     except ImportError:
-        raise ReplayError("recordings are read by librosa; install it with: pip install 'tonewatch[offline]'") from None
+        raise ReplayError(
+            "recordings are read by librosa; install it with: pip install 'tonewatch[offline]', in a checkout: make setup"
+        ) from None
     try:
         info = soundfile.info(str(path))
     except soundfile.LibsndfileError as error:
