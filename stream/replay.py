@@ -193,7 +193,7 @@ def read_recording(path: Path, sides: tuple[str, ...]) -> Track:
         import soundfile
     except ImportError:
         raise ReplayError(
-            "recordings are read by librosa; install it with: pip install 'tonewatch[offline]', in a checkout: make setup"
+            "recordings are read by librosa; run: pip install 'tonewatch[offline]' (in a checkout: make setup)"
         ) from None
     try:
         info = soundfile.info(str(path))
