@@ -31,6 +31,17 @@ async def set_config(admin, topic, **configs):
     pytest.fail(f"Kafka does not show {names} on {topic}")
 
 
+async def make(admin, topic):
+    """Make a topic and wait until the broker lists it: the controller has it a moment earlier."""
+    response = await admin.create_topics([NewTopic(topic, 1, 1)])
+    assert [code for _, code, *_ in response.topic_errors] == [0], response
+    for _ in range(100):
+        if topic in await admin.list_topics():
+            return
+        await asyncio.sleep(0.1)
+    pytest.fail(f"Kafka does not list {topic}")
+
+
 async def config_of(admin, topic):
     (response,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
     return {entry[0]: entry[1] for entry in response.resources[0][4]}
@@ -116,7 +127,7 @@ async def test_partitions_that_differ_are_left_to_a_person(kafka, admin, kafka_s
 
 async def test_nothing_is_deleted(kafka, admin, kafka_settings):
     stranger = kafka_settings.topic_prefix + "somebody.elses"
-    await admin.create_topics([NewTopic(stranger, 1, 1)])
+    await make(admin, stranger)
     frames = kafka_settings.topic_prefix + "audio.frames"
     async with AIOKafkaProducer(**connection(kafka_settings)) as producer:
         await producer.send_and_wait(frames, b"\0\0", partition=0)
