@@ -64,9 +64,6 @@ async def keep(
     ] + work.late
     outbox = await _write_findings(connection, policy, open_, findings)
 
-    changes = [change for conversation in open_.values() for change in conversation.changes]
-    learned = [conversation.conversation for conversation in open_.values() if conversation.learned_agent]
-    await alert_store.apply_changes(connection, changes, policy.version, now, learned=learned, more=outbox)
     await conversation_store.write(
         connection,
         [
@@ -80,6 +77,9 @@ async def keep(
             for (platform, name), conversation in sorted(open_.items())
         ],
     )
+    changes = [change for conversation in open_.values() for change in conversation.changes]
+    learned = [conversation.conversation for conversation in open_.values() if conversation.learned_agent]
+    await alert_store.apply_changes(connection, changes, policy.version, now, learned=learned, more=outbox)
 
 
 def _kinds(judgement: Judgement) -> Iterable[str]:

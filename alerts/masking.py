@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 STAR = "*"
@@ -66,6 +67,7 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Iterable[int]]], 
 )
 
 
+@lru_cache(8192)
 def _plain(char: str) -> str:
     """Return the one character that a full-width, circled or other script's one stands for."""
     folded = str(unicodedata.decimal(char)) if char.isdecimal() else unicodedata.normalize("NFKC", char)

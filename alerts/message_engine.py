@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from alerts.alert import SEVERITIES, Change, Conversation, Evidence, is_graver
 from alerts.conditions import Compare, Facts, HitCount, NoReply, PastHit, holds, leaves, matches, readings
 from alerts.evidence import change_of, excerpt, measured
+from alerts.masking import mask_text
 from alerts.rules import Level, Rule, RuleSet
 from detectors.timing import Waits
 from detectors.values import Hit, Severity, Side
@@ -20,7 +21,7 @@ class MessageFacts:
     side: Side
     message_id: str
     text: str
-    """As the alert shows it; spans of `hits` point into it."""
+    """As it was written; spans of `hits` point into it. An alert shows it masked."""
     hits: tuple[Hit, ...]
     action: str
     delivered: bool
@@ -180,7 +181,7 @@ def _gravest(level: Level, facts: MessageFacts, looked_at: Facts) -> Severity:
 def _evidence(level: Level, facts: MessageFacts, looked_at: Facts) -> Evidence:
     """Return the sentence with its hits, and the value beside its limit where there is one."""
     hits = _matching(level, facts, looked_at)
-    text, spans, extra = excerpt(facts.text, [hit.span for hit in hits])
+    text, spans, extra = excerpt(mask_text(facts.text), [hit.span for hit in hits])
     return replace(
         measured(level.condition, looked_at) or Evidence(),
         side=facts.side,

@@ -12,7 +12,6 @@ from alerts import engine as rule_engine
 from alerts.alert import UNASSIGNED, Change
 from alerts.judge import UNDELIVERED, Incoming, Judgement, judge, moves_on, recalled
 from alerts.keep import Batch, OpenConversation, keep
-from alerts.masking import mask_text
 from alerts.memory import ConversationMemory
 from alerts.policy import Policy
 from alerts.store import conversations as conversation_store
@@ -151,7 +150,7 @@ def _changes(policy: Policy, open_: OpenConversation, incoming: Incoming, judgem
     facts = rule_engine.MessageFacts(
         side=incoming.side,
         message_id=incoming.message_id,
-        text=mask_text(incoming.text),
+        text=incoming.text,
         hits=judgement.hits,
         action=judgement.action,
         delivered=judgement.reached,

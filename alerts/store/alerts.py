@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, case, literal, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, case, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerts.alert import SEVERITIES, UNASSIGNED, Change, Conversation, fold
-from alerts.store.database import insert
+from alerts.alert import UNASSIGNED, Change, Conversation, fold
+from alerts.store.alert_statements import CONVERSATION, KEY, carrying_on, finding_nobodys, knowing
+from alerts.store.many import insert_rows, keys_among
 from alerts.store.outbox import OutboxRow, append, lock
 from alerts.store.reminders import reminders_for
 from alerts.store.tables import alerts
@@ -65,8 +66,10 @@ async def apply_changes(
     steps = {key: fold(of_key) for key, of_key in sorted(by_key.items())}
     changed: dict[int, Row[Any]] = {}
     opened: list[Row[Any]] = []
+    nobodys = await _nobodys(connection, learned)
     for conversation in learned:
-        changed |= {row.id: row for row in await _stamp(connection, conversation, now)}
+        if (conversation.platform, conversation.conversation_id) in nobodys:
+            changed |= {row.id: row for row in await _stamp(connection, conversation, now)}
     # Nearly always one round: an alert that was opened and ended in the same batch takes two.
     for number in range(max(map(len, steps.values()), default=0)):
         turn = [of_key[number] for of_key in steps.values() if number < len(of_key)]
@@ -134,21 +137,11 @@ async def _known(connection: AsyncConnection, changes: Sequence[Change]) -> dict
     """
     if not changes:
         return {}
-    c = alerts.c
-    conversations = sorted({_key(change)[:2] for change in changes})
+    dialect = connection.dialect.name
+    keys = keys_among(dialect, KEY, {_key(change) for change in changes})
     since = min(change.at for change in changes)
-    query = (
-        select(c.id, c.platform, c.conversation_id, c.rule_id, c.closed_at, c.last_at)
-        .where(
-            tuple_(c.platform, c.conversation_id).in_(conversations),
-            c.rule_id.in_(sorted({change.rule_id for change in changes})),
-            or_(c.closed_at.is_(None), c.last_at >= since),
-        )
-        .order_by(c.platform, c.conversation_id, c.rule_id, c.id)
-        .with_for_update()
-    )
     known: dict[Key, list[Any]] = {}
-    for row in await connection.execute(query):
+    for row in await connection.execute(knowing(dialect), {**keys, "since": since}):
         known.setdefault((row.platform, row.conversation_id, row.rule_id), []).append(row)
     return known
 
@@ -172,29 +165,8 @@ async def _raise(
     """Open alerts, or carry on those that are open; returns what changed."""
     if not changes:
         return []
-    statement = insert(connection, alerts)
-    c, new = alerts.c, statement.excluded
-    later, graver = new.last_at > c.last_at, _rank(new.severity) > _rank(c.severity)
-    was_nobodys = and_(c.team == UNASSIGNED, new.team != UNASSIGNED)
-    statement = statement.on_conflict_do_update(
-        index_elements=[c.platform, c.conversation_id, c.rule_id],
-        index_where=c.closed_at.is_(None),
-        set_={
-            "severity": case((graver, new.severity), else_=c.severity),
-            # A milder hit after a grave one carries the alert on; what is shown stays the grave one.
-            "evidence": case((_rank(new.severity) >= _rank(c.severity), new.evidence), else_=c.evidence),
-            "version": c.version + 1,
-            "policy_version": new.policy_version,
-            "changed_at": new.changed_at,
-            "last_at": case((later, new.last_at), else_=c.last_at),
-            "ends_at": case((or_(c.ends_at.is_(None), new.ends_at > c.ends_at), new.ends_at), else_=c.ends_at),
-            **{name: case((was_nobodys, new[name]), else_=c[name]) for name in ("agent_id", "agent_name", "team")},
-        },
-        where=or_(later, graver),
-    )
-    # A list of parameters, not VALUES of its own: the statement is then compiled once, not for every batch.
     rows = [_columns(change, policy_version, now) for change in changes]
-    return list((await connection.execute(statement.returning(alerts), rows)).all())
+    return list((await insert_rows(connection, alerts, rows, carrying_on)).all())
 
 
 def _columns(change: Change, policy_version: int, now: float) -> dict[str, Any]:
@@ -226,11 +198,6 @@ def _columns(change: Change, policy_version: int, now: float) -> dict[str, Any]:
     }
 
 
-def _rank(severity: ColumnElement[Any]) -> ColumnElement[int]:
-    """Return a severity as a number that grows with it."""
-    return case(*((severity == name, literal(rank)) for rank, name in enumerate(SEVERITIES)), else_=literal(0))
-
-
 async def _end(
     connection: AsyncConnection, changes: Sequence[Change], known: Mapping[Key, list[Any]], now: float
 ) -> list[Row[Any]]:
@@ -258,6 +225,15 @@ async def _end(
         .returning(alerts)
     )
     return list(found.all())
+
+
+async def _nobodys(connection: AsyncConnection, learned: Collection[Conversation]) -> set[tuple[str, str]]:
+    """Return which conversations have alerts that no team is known for: hardly any, and each costs a statement."""
+    if not learned:
+        return set()
+    dialect = connection.dialect.name
+    keys = keys_among(dialect, CONVERSATION, {(one.platform, one.conversation_id) for one in learned})
+    return {(row.platform, row.conversation_id) for row in await connection.execute(finding_nobodys(dialect), keys)}
 
 
 async def _stamp(connection: AsyncConnection, conversation: Conversation, now: float) -> list[Row[Any]]:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Row, bindparam, select, tuple_, update
+from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerts.alert import UNASSIGNED, Conversation
-from alerts.store.database import insert
+from alerts.store.many import among, insert_rows, keys_among, skipping_known, update_rows
 from alerts.store.tables import conversations
 
 ConversationKey = tuple[str, str]
 """(platform, conversation_id)"""
 
-_KEY_COLUMNS = (conversations.c.platform, conversations.c.conversation_id)
-_KEY = tuple_(*_KEY_COLUMNS)
+_KEY = (conversations.c.platform, conversations.c.conversation_id)
 
 
 async def lock(
@@ -31,35 +31,27 @@ async def lock(
     if missing:
         blank = {"team": UNASSIGNED, "memory": {}}
         rows = [{**blank, **new[key], "platform": key[0], "conversation_id": key[1]} for key in missing]
-        await connection.execute(insert(connection, conversations).on_conflict_do_nothing(), rows)
+        await insert_rows(connection, conversations, rows, skipping_known)
         found |= await _locked(connection, missing)
     return found
 
 
+@cache
+def _locking(dialect: str) -> Select[Any]:
+    return select(conversations).where(among(dialect, _KEY)).order_by(*_KEY).with_for_update()
+
+
 async def _locked(connection: AsyncConnection, keys: Sequence[ConversationKey]) -> dict[ConversationKey, Row[Any]]:
     """Lock the rows that are there, in the order of `keys`, and return them."""
-    query = select(conversations).where(_KEY.in_(keys)).order_by(*_KEY_COLUMNS)
-    rows = await connection.execute(query.with_for_update())
+    dialect = connection.dialect.name
+    rows = await connection.execute(_locking(dialect), keys_among(dialect, _KEY, keys))
     return {(row.platform, row.conversation_id): row for row in rows}
 
 
 async def write(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write rows back: each with `platform`, `conversation_id` and the same other columns."""
-    if not rows:
-        return
-    c = conversations.c
-    names = [name for name in rows[0] if name not in ("platform", "conversation_id")]
-    statement = update(conversations).where(
-        c.platform == bindparam("key_platform"), c.conversation_id == bindparam("key_conversation")
-    )
-    await connection.execute(
-        statement.values({name: bindparam(f"to_{name}") for name in names}),
-        [
-            {"key_platform": row["platform"], "key_conversation": row["conversation_id"]}
-            | {f"to_{name}": row[name] for name in names}
-            for row in rows
-        ],
-    )
+    if rows:
+        await update_rows(connection, conversations, _KEY, rows)
 
 
 def conversation_of(row: Any) -> Conversation:

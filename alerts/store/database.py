@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
+import orjson
 from sqlalchemy import URL, Connection, CursorResult, Engine, Executable, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -19,6 +20,18 @@ IDLE_TIMEOUT_SECONDS = 5.0
 """PostgreSQL ends a transaction that says nothing for so long. Without it a worker that sleeps, or whose host is cut
 off, keeps the rows of its conversations locked against the one that took over, for as long as it sleeps."""
 T = TypeVar("T")
+
+
+def _json(value: Any) -> str:
+    """Return a value as the JSON that both databases keep."""
+    return orjson.dumps(value).decode()
+
+
+_COMMON: dict[str, Any] = {
+    "json_serializer": _json,
+    "json_deserializer": orjson.loads,
+    "hide_parameters": True,  # what customers wrote is in them, and errors are logged
+}
 _DIRECT: WeakKeyDictionary[Engine, Engine] = WeakKeyDictionary()
 """Beside each async engine of SQLite one that works in the calling thread."""
 
@@ -37,8 +50,8 @@ def open_engine(config: DatabaseConfig, pool_size: int = 5) -> AsyncEngine:
     """Return an engine; it connects when first used. Raises ModuleNotFoundError naming the extra to install."""
     url = _driver_url(config)
     if url.get_backend_name() == "sqlite":
-        engine = create_async_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
-        direct = create_engine(url.set(drivername="sqlite"), connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+        engine = create_async_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS}, **_COMMON)
+        direct = create_engine(url.set(drivername="sqlite"), connect_args={"timeout": BUSY_TIMEOUT_SECONDS}, **_COMMON)
         for each in (engine.sync_engine, direct):
             event.listen(each, "connect", _prepare_sqlite)
             event.listen(each, "begin", _begin_sqlite)
@@ -56,7 +69,14 @@ def open_engine(config: DatabaseConfig, pool_size: int = 5) -> AsyncEngine:
         pool_size=pool_size,
         max_overflow=5,
         pool_pre_ping=True,
-        connect_args={"server_settings": {"idle_in_transaction_session_timeout": f"{IDLE_TIMEOUT_SECONDS:g}s"}},
+        connect_args={
+            "server_settings": {
+                "idle_in_transaction_session_timeout": f"{IDLE_TIMEOUT_SECONDS:g}s",
+                # A plan that was made for a table with ten rows is kept for a table with a million.
+                "plan_cache_mode": "force_custom_plan",
+            }
+        },
+        **_COMMON,
     )
 
 

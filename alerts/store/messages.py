@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, bindparam, select, tuple_, update
+from sqlalchemy import Insert, Row, Select, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerts.store.database import insert
+from alerts.store.many import AnyInsert, among, insert_rows, keys_among, skipping_known, update_rows
 from alerts.store.tables import hits, interceptions, messages, violations
 
 
@@ -27,41 +28,52 @@ def text_key(platform: str, conversation_id: str, message_id: str, text: str) ->
     return TextKey(platform, conversation_id, message_id, hashlib.sha256(text.encode()).digest())
 
 
+_NAME = (messages.c.platform, messages.c.conversation_id, messages.c.message_id)
+
+
+@cache
+def _finding(dialect: str) -> Select[Any]:
+    return select(messages).where(among(dialect, _NAME))
+
+
 async def find(connection: AsyncConnection, keys: Collection[TextKey]) -> dict[TextKey, Row[Any]]:
     """Return the rows that are there already, by key."""
-    c = messages.c
-    wanted = tuple_(c.platform, c.conversation_id, c.message_id).in_({key[:3] for key in keys})
-    rows = (await connection.execute(select(messages).where(wanted))).all()
+    dialect = connection.dialect.name
+    names = keys_among(dialect, _NAME, {key[:3] for key in keys})
+    rows = (await connection.execute(_finding(dialect), names)).all()
     found = {TextKey(row.platform, row.conversation_id, row.message_id, bytes(row.text_sha256)): row for row in rows}
     return {key: found[key] for key in keys if key in found}
+
+
+def _with_id(statement: AnyInsert) -> Insert:
+    c = messages.c
+    return statement.returning(c.id, c.platform, c.conversation_id, c.message_id, c.text_sha256)
 
 
 async def add(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> dict[TextKey, int]:
     """Insert messages and return their ids by key; the unique key refuses a second row of a text."""
     if not rows:
         return {}
-    c = messages.c
-    # As a list of parameters, not as VALUES of its own: the statement is then compiled once, not for every batch.
-    statement = insert(connection, messages).returning(c.id, c.platform, c.conversation_id, c.message_id, c.text_sha256)
-    result = await connection.execute(statement, [dict(row) for row in rows])
-    return {TextKey(platform, conversation, name, bytes(sha)): id_ for id_, platform, conversation, name, sha in result}
+    added = await insert_rows(connection, messages, rows, _with_id)
+    return {TextKey(r.platform, r.conversation_id, r.message_id, bytes(r.text_sha256)): r.id for r in added}
 
 
 async def move_deliveries(connection: AsyncConnection, moves: Mapping[int, tuple[str, str | None]]) -> None:
     """Write what became of messages: id -> (delivery, text that was delivered instead)."""
-    if not moves:
-        return
-    statement = update(messages).where(messages.c.id == bindparam("key"))
-    await connection.execute(
-        statement.values(delivery=bindparam("to"), delivered_text=bindparam("instead")),
-        [{"key": key, "to": delivery, "instead": text} for key, (delivery, text) in moves.items()],
-    )
+    rows = [{"id": id_, "delivery": delivery, "delivered_text": text} for id_, (delivery, text) in moves.items()]
+    if rows:
+        await update_rows(connection, messages, (messages.c.id,), rows)
 
 
 async def add_hits(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert the hits of stopped or violating messages, for counts by phrase."""
     if rows:
-        await connection.execute(insert(connection, hits).on_conflict_do_nothing(), [dict(row) for row in rows])
+        await insert_rows(connection, hits, rows, skipping_known)
+
+
+def _new_interceptions(statement: AnyInsert) -> Insert:
+    c = interceptions.c
+    return skipping_known(statement).returning(c.id, c.message, c.intercepted_by)
 
 
 async def add_interceptions(
@@ -70,20 +82,20 @@ async def add_interceptions(
     """Insert interceptions and return id by (message, intercepted_by), of those that were not there."""
     if not rows:
         return {}
-    c = interceptions.c
-    statement = insert(connection, interceptions).on_conflict_do_nothing().returning(c.id, c.message, c.intercepted_by)
-    result = await connection.execute(statement, [dict(row) for row in rows])
-    return {(message, by): id_ for id_, message, by in result}
+    result = await insert_rows(connection, interceptions, rows, _new_interceptions)
+    return {(row.message, row.intercepted_by): row.id for row in result}
+
+
+def _new_violations(statement: AnyInsert) -> Insert:
+    return skipping_known(statement).returning(violations.c.id, violations.c.message)
 
 
 async def add_violations(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> dict[int, int]:
     """Insert violations and return id by message, of those that were not there."""
     if not rows:
         return {}
-    c = violations.c
-    statement = insert(connection, violations).on_conflict_do_nothing().returning(c.id, c.message)
-    result = await connection.execute(statement, [dict(row) for row in rows])
-    return {message: id_ for id_, message in result}
+    result = await insert_rows(connection, violations, rows, _new_violations)
+    return {row.message: row.id for row in result}
 
 
 async def mark_delivered(connection: AsyncConnection, message_ids: Collection[int], at: float) -> None:

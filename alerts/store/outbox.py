@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerts.store.database import insert
+from alerts.store.many import POSTGRES, insert_rows
 from alerts.store.tables import outbox
 
 LOCK = 7_463_219
 """Number of the advisory lock, the same for every writer of one database."""
+_LOCK = text(f"SELECT pg_advisory_xact_lock({LOCK})")
+_NOTIFY = text("SELECT pg_notify('outbox', '')")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,8 @@ async def lock(connection: AsyncConnection) -> None:
     Numbers are given when a row is inserted and become visible when it is committed: without the lock a
     reader could see number 8 before 7, and never come back for 7. SQLite has one writer anyway.
     """
-    if connection.dialect.name == "postgresql":
-        await connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": LOCK})
+    if connection.dialect.name == POSTGRES:
+        await connection.execute(_LOCK)
 
 
 async def append(connection: AsyncConnection, rows: Sequence[OutboxRow]) -> None:
@@ -49,6 +51,6 @@ async def append(connection: AsyncConnection, rows: Sequence[OutboxRow]) -> None
     if not rows:
         return
     await lock(connection)
-    await connection.execute(insert(connection, outbox), [asdict(row) for row in rows])
-    if connection.dialect.name == "postgresql":
-        await connection.execute(text("SELECT pg_notify('outbox', '')"))
+    await insert_rows(connection, outbox, [{name: getattr(row, name) for name in OutboxRow.__slots__} for row in rows])
+    if connection.dialect.name == POSTGRES:
+        await connection.execute(_NOTIFY)
