@@ -17,11 +17,11 @@ from faust.types import TP
 
 from stream.kafka_client import (
     EMBEDDED_FETCH_WAIT_MS,
-    LARGEST_REQUEST_BYTES,
     faust_connection,
     is_reachable,
     let_followers_sync_first,
 )
+from stream.outlet import Outlet
 from stream.settings import Settings
 from stream.topics import group_name, topic_name
 
@@ -49,6 +49,8 @@ class App(faust.App):
     """A Faust app that knows our settings."""
 
     tonewatch: Settings
+    outlet: Outlet
+    """Whatever the worker publishes goes through it."""
     worker_name: str
     """Kind and name of the worker, stable over its restarts: "chat/host-0"."""
 
@@ -121,15 +123,13 @@ def make_app(settings: Settings, worker: str, worker_id: str, *, from_earliest: 
         table_standby_replicas=0,
         TableManager=NoTables,
         web_enabled=False,  # no login, and it would listen on every address
-        producer_acks=-1,
-        producer_linger=0.0,  # batching is done by our own inbox; a verdict waits for nothing
-        producer_max_request_size=LARGEST_REQUEST_BYTES,
         # An exception that leaves an agent would acknowledge its message: stop the worker instead.
         agent_supervisor=mode.CrashingSupervisor,
         worker_redirect_stdouts=False,
         datadir=str(Path(tempfile.gettempdir()) / f"tonewatch-{worker_id}"),  # Faust insists; nothing is kept there
     )
     app.tonewatch = settings
+    app.outlet = Outlet(settings, worker_id)
     app.worker_name = f"{worker}/{worker_id}"
     if settings.kafka_embedded:
         app.on_partitions_assigned.connect(_fetch_without_waiting)
@@ -138,11 +138,7 @@ def make_app(settings: Settings, worker: str, worker_id: str, *, from_earliest: 
 
 def raw_topic(app: App, noun: str) -> Any:
     """Return a topic of raw bytes: Faust must not decode, for what it cannot decode it drops and acknowledges."""
-    return raw_channel(app, topic_name(app.tonewatch, noun))
-
-
-def raw_channel(app: App, name: str) -> Any:
-    """Return an output topic by its full name."""
+    name = topic_name(app.tonewatch, noun)
     return app.topic(name, key_type=bytes, key_serializer="raw", value_type=bytes, value_serializer="raw")
 
 

@@ -18,8 +18,10 @@ from stream.app import App, raw_topic, source_of
 from stream.holds import Holds
 from stream.inbox import Inbox, Item, Stopping
 from stream.metrics import DATABASE_RETRIES, DUPLICATES, EVENTS, INTERCEPTED, VERDICT_SECONDS, VERDICTS
+from stream.outlet import Outgoing
 from stream.records import BadRecord, parse_chat, parse_turn
 from stream.rejected import Rejects
+from stream.topics import topic_name
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +36,12 @@ PERMANENT_STATES = ("22", "54")
 """The same by class of SQLSTATE, a value that is refused and one too large for an index: of asyncpg's errors SQLAlchemy
 gives these no class of their own, and a retry of them would hold the partition for ever."""
 TRIES_BEFORE_POISON = 3
+VERDICT_HEADERS = (
+    ("content-type", b"application/json"),
+    ("ce_specversion", b"1.0"),
+    ("ce_type", b"chat.verdict"),
+    ("ce_source", b"/tonewatch"),
+)
 
 
 class ChatWorker:
@@ -43,7 +51,7 @@ class ChatWorker:
         self._app = app
         self._engine = engine
         self._policies = policies
-        self._verdicts = raw_topic(app, "chat.verdicts")
+        self._verdicts_topic = topic_name(app.tonewatch, "chat.verdicts")
         self._rejects = Rejects(app)
         self.inbox = Inbox(self.handle, most_per_batch=MOST_PER_BATCH)
         self.holds = Holds(app, engine, self.inbox)
@@ -141,19 +149,18 @@ class ChatWorker:
 
     async def _answer(self, verdicts: Sequence[tuple[Item, Incoming, Verdict]]) -> None:
         """Send the verdicts and await their delivery reports: only then may the offset be committed."""
-        reports = []
-        for _, message, verdict in verdicts:
-            if message.kind == "turn":
-                continue  # nobody can block speech
-            headers = {"content-type": b"application/json", "ce_specversion": b"1.0", "ce_type": b"chat.verdict"}
-            headers |= {"ce_source": b"/tonewatch", "ce_id": f"{message.message_id}".encode()}
-            reports.append(
-                await self._verdicts.send(
-                    key=message.conversation_id.encode(), value=verdict.value, headers=list(headers.items())
+        await self._app.outlet.send(
+            [
+                Outgoing(
+                    self._verdicts_topic,
+                    message.conversation_id.encode(),
+                    verdict.value,
+                    (*VERDICT_HEADERS, ("ce_id", message.message_id.encode())),
                 )
-            )
-        for report in reports:
-            await report
+                for _, message, verdict in verdicts
+                if message.kind != "turn"  # nobody can block speech
+            ]
+        )
         now = time.time()
         for item, _, verdict in verdicts:
             VERDICTS.labels(action=verdict.action, repeat=str(verdict.is_repeat).lower()).inc()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from faust.types.tuples import FutureMessage
-
-from stream.app import App, raw_channel
+from stream.app import App
 from stream.inbox import Item
 from stream.metrics import REJECTED
+from stream.outlet import Outgoing
 from stream.records import REJECT_HEADERS, BadRecord, header_map
 from stream.topics import rejected_name
 
@@ -24,7 +23,7 @@ class Rejects:
 
     async def send(self, bad: Sequence[tuple[Item, BadRecord]]) -> None:
         """Publish each record with headers `reason`, `error`, `topic`, `partition`, `offset`, and await delivery."""
-        reports: list[FutureMessage] = []
+        records = []
         for item, error in bad:
             message = item.event.message
             came = [(name, value) for name, value in header_map(message.headers).items() if name not in REJECT_HEADERS]
@@ -35,10 +34,9 @@ class Rejects:
                 ("partition", b"%d" % message.partition),
                 ("offset", b"%d" % message.offset),
             ]
-            topic = raw_channel(self._app, rejected_name(message.topic))
             # aiokafka sends no record without key and value, though others do: it would be tried for ever.
             value = b"" if message.key is None and message.value is None else message.value
-            reports.append(await topic.send(key=message.key, value=value, headers=headers))
-            REJECTED.labels(topic=message.topic, reason=error.reason).inc()
-        for report in reports:
-            await report
+            records.append(Outgoing(rejected_name(message.topic), message.key, value, headers))
+        await self._app.outlet.send(records)
+        for item, error in bad:
+            REJECTED.labels(topic=item.topic, reason=error.reason).inc()

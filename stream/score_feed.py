@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 import orjson
 
 from detectors.values import Score, Side
-from stream.app import App, raw_topic
+from stream.app import App
 from stream.calls import Call
+from stream.outlet import Outgoing
+from stream.topics import topic_name
 
 logger = logging.getLogger(__name__)
 
@@ -53,17 +55,16 @@ class ScoreFeed:
     """Publishes scores; what does not go out in time is dropped, for the next second brings new ones."""
 
     def __init__(self, app: App) -> None:
-        self._topic = raw_topic(app, "qa.scores")
+        self._outlet = app.outlet
+        self._topic = topic_name(app.tonewatch, "qa.scores")
 
     async def tell(self, records: Sequence[tuple[str, bytes]]) -> None:
         """Publish (conversation_id, JSON) each and await delivery."""
         headers = [("content-type", b"application/json"), ("ce_specversion", b"1.0"), ("ce_type", b"qa.score")]
         try:
             async with asyncio.timeout(TELL_SECONDS):
-                reports = [
-                    await self._topic.send(key=name.encode(), value=value, headers=headers) for name, value in records
-                ]
-                for report in reports:
-                    await report
+                await self._outlet.send(
+                    [Outgoing(self._topic, name.encode(), value, headers) for name, value in records]
+                )
         except Exception as error:
             logger.warning("%d scores could not be told: %s", len(records), error)

@@ -120,6 +120,7 @@ def run_worker(kind: Kind, settings: Settings) -> None:
         Watchdog(app, worker.inbox),
         HealthPort(settings.health_host, settings.health_port, not_ready),
         BrokerAwaited(app),
+        app.outlet,
     ):
         app.add_dependency(service)  # from the start: the health port answers while Kafka is waited for
     logger.info("worker %s of kind %s", name.name, kind)
