@@ -45,6 +45,8 @@ def judge_message(rules: RuleSet, conversation: Conversation, facts: MessageFact
     Every change opens its alert or carries the open one on; it ends `cooldown_seconds` after the last.
     """
     looked_at = _facts(conversation, facts, at)
+    if not looked_at.hits and all(value is None for value in looked_at.sides[facts.side].values()):
+        return []  # most messages: there is nothing that a rule could be about
     changes = []
     for rule in rules.chat:
         if not rule.applies_to(conversation):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -84,8 +85,8 @@ class ChatWorker:
         verdicts = await self._kept(good, bad)
         await self._persist(lambda: self._rejects.send(bad))
         await self._persist(lambda: self._answer(verdicts))
-        for item in handled:
-            EVENTS.labels(topic=item.topic).inc()
+        for topic, count in Counter(item.topic for item in handled).items():
+            EVENTS.labels(topic=topic).inc(count)
 
     def _parse(self, item: Item) -> Incoming:
         """Return what a record says. Raises BadRecord."""
@@ -162,8 +163,9 @@ class ChatWorker:
             ]
         )
         now = time.time()
-        for item, _, verdict in verdicts:
-            VERDICTS.labels(action=verdict.action, repeat=str(verdict.is_repeat).lower()).inc()
+        for (action, is_repeat), count in Counter((v.action, v.is_repeat) for _, _, v in verdicts).items():
+            VERDICTS.labels(action=action, repeat=str(is_repeat).lower()).inc(count)
+        for item, _, _ in verdicts:
             VERDICT_SECONDS.observe(max(0.0, now - item.arrived_at))
 
 

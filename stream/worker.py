@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import gc
 import logging
 import os
 import socket
@@ -87,6 +88,7 @@ class Background(mode.Service):
                     POLICY_VERSION.set(self._policies.policy.version)
                     logger.info("policy %d is in force", self._policies.policy.version)
                     await asyncio.to_thread(chinese_words, "")  # read beside the work, before the first hit asks
+                    gc.freeze()  # what stays is not looked through again and again, 70 ms each time
                 failed = False
             except Exception as error:
                 if not failed:
@@ -100,7 +102,7 @@ def run_worker(kind: Kind, settings: Settings) -> None:
     """Run a worker until it is told to stop; the process ends with it."""
     name = WorkerName(settings, kind)
     app = make_app(settings, kind, name.name, from_earliest=kind == "chat")
-    engine = open_engine(database_config(settings))
+    engine = open_engine(database_config(settings), asks_first=False)
     policies = PolicyKeeper(engine)
     # Imported here: the chat worker does without numpy and the audio detectors.
     if kind == "chat":

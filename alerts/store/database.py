@@ -46,8 +46,12 @@ def _driver_url(config: DatabaseConfig) -> URL:
     return url.set(drivername="postgresql+asyncpg")
 
 
-def open_engine(config: DatabaseConfig, pool_size: int = 5) -> AsyncEngine:
-    """Return an engine; it connects when first used. Raises ModuleNotFoundError naming the extra to install."""
+def open_engine(config: DatabaseConfig, pool_size: int = 5, *, asks_first: bool = True) -> AsyncEngine:
+    """Return an engine; it connects when first used. Raises ModuleNotFoundError naming the extra to install.
+
+    `asks_first` whether PostgreSQL is still there before each transaction: three round trips, which who tries again
+    anyway does not need.
+    """
     url = _driver_url(config)
     if url.get_backend_name() == "sqlite":
         engine = create_async_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS}, **_COMMON)
@@ -68,7 +72,7 @@ def open_engine(config: DatabaseConfig, pool_size: int = 5) -> AsyncEngine:
         url,
         pool_size=pool_size,
         max_overflow=5,
-        pool_pre_ping=True,
+        pool_pre_ping=asks_first,
         connect_args={
             "server_settings": {
                 "idle_in_transaction_session_timeout": f"{IDLE_TIMEOUT_SECONDS:g}s",

@@ -15,7 +15,7 @@ from alerts.store.tables import outbox
 LOCK = 7_463_219
 """Number of the advisory lock, the same for every writer of one database."""
 _LOCK = text(f"SELECT pg_advisory_xact_lock({LOCK})")
-_NOTIFY = text("SELECT pg_notify('outbox', '')")
+_LOCK_AND_CALL = text(f"SELECT pg_advisory_xact_lock({LOCK}), pg_notify('outbox', '')")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,6 @@ async def append(connection: AsyncConnection, rows: Sequence[OutboxRow]) -> None
     """
     if not rows:
         return
-    await lock(connection)
-    await insert_rows(connection, outbox, [{name: getattr(row, name) for name in OutboxRow.__slots__} for row in rows])
     if connection.dialect.name == POSTGRES:
-        await connection.execute(_NOTIFY)
+        await connection.execute(_LOCK_AND_CALL)  # who listens is called at the commit
+    await insert_rows(connection, outbox, [{name: getattr(row, name) for name in OutboxRow.__slots__} for row in rows])
