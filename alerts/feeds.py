@@ -24,7 +24,7 @@ Publish = Callable[[str, str, dict[str, Any]], Awaitable[None]]
 
 LEASE_SECONDS = 10.0
 BATCH = 100
-LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)

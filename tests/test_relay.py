@@ -152,7 +152,10 @@ async def test_a_lost_connection_ends_the_relay_so_that_it_is_started_again(post
         await listener.until(lambda: relay.seq is not None)
         async with reading(engine) as connection:
             await connection.execute(
-                text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
             )
         with pytest.raises(Exception, match="closed"):
             async with asyncio.timeout(10):

@@ -28,21 +28,19 @@ def text_key(platform: str, conversation_id: str, message_id: str, text: str) ->
     return TextKey(platform, conversation_id, message_id, hashlib.sha256(text.encode()).digest())
 
 
-_NAME = (messages.c.platform, messages.c.conversation_id, messages.c.message_id)
+_TEXT = tuple(messages.c[name] for name in TextKey._fields)
 
 
 @cache
 def _finding(dialect: str) -> Select[Any]:
-    return select(messages).where(among(dialect, _NAME))
+    return select(messages).where(among(dialect, _TEXT))
 
 
 async def find(connection: AsyncConnection, keys: Collection[TextKey]) -> dict[TextKey, Row[Any]]:
     """Return the rows that are there already, by key."""
     dialect = connection.dialect.name
-    names = keys_among(dialect, _NAME, {key[:3] for key in keys})
-    rows = (await connection.execute(_finding(dialect), names)).all()
-    found = {TextKey(row.platform, row.conversation_id, row.message_id, bytes(row.text_sha256)): row for row in rows}
-    return {key: found[key] for key in keys if key in found}
+    rows = await connection.execute(_finding(dialect), keys_among(dialect, _TEXT, keys))
+    return {TextKey(row.platform, row.conversation_id, row.message_id, bytes(row.text_sha256)): row for row in rows}
 
 
 def _with_id(statement: AnyInsert) -> Insert:
