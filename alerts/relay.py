@@ -52,7 +52,7 @@ class Relay:
             await self._follow()
             return
         async with self._engine.connect() as connection:
-            # One statement is a view of its own; BEGIN and COMMIT around it would make each look cost three times as much.
+            # One statement is a view of its own; with BEGIN and COMMIT around it a look would cost three times as much.
             connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
             driver = (await connection.get_raw_connection()).driver_connection
             await driver.add_listener(CHANNEL, self._on_call)  # type: ignore[union-attr]  # asyncpg ships no types
