@@ -45,6 +45,7 @@ TABLE: tuple[tuple[str, Fault, str, tuple[str, ...], int], ...] = (
     ("6", outages.broker_absent, "kafka", ("sqlite",), OF_OTHERS),
     ("7", outages.database, "kafka", ("sqlite", "postgres"), OF_OTHERS),
     ("8", errors.error_codes, "embedded", ("sqlite",), OF_OTHERS),
+    ("8", errors.errors_at_once, "embedded", ("sqlite",), OF_OTHERS),
 )
 
 
