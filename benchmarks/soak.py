@@ -35,15 +35,13 @@ LAG_EVENTS = 2000
 class Series:
     """One process over time."""
 
-    pid: int
+    process: Process
     memory_mb: list[float] = field(default_factory=list)
     handles: list[int] = field(default_factory=list)
 
     def look(self) -> None:
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        resident = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
-        self.memory_mb.append(int(resident.split()[1]) / 1024)
-        self.handles.append(len(list(Path(f"/proc/{self.pid}/fd").iterdir())))
+        self.memory_mb.append(self.process.resident_mb)
+        self.handles.append(len(list(Path(f"/proc/{self.process.pid}/fd").iterdir())))
 
 
 def thirds(values: list[float] | list[int]) -> tuple[float, float]:
@@ -110,7 +108,7 @@ async def soak(settings: Settings, folder: Path, minutes: float) -> list[Line]:
         web.start()
         stop = asyncio.Event()
         loading = asyncio.create_task(load(settings, stop))
-        series = {"chat": Series(chat.pid), "audio": Series(audio.pid), "web": Series(web.pid)}
+        series = {"chat": Series(chat), "audio": Series(audio), "web": Series(web)}
         lags: list[int] = []
         try:
             end = time.monotonic() + minutes * 60

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import mode
@@ -12,6 +13,8 @@ from aiokafka import AIOKafkaProducer
 from stream.kafka_client import LARGEST_REQUEST_BYTES, connection
 from stream.settings import Settings
 
+STOP_SECONDS = 1.0
+"""How long the end waits for a broker that may be away."""
 Headers = Sequence[tuple[str, bytes]]
 
 
@@ -52,7 +55,9 @@ class Outlet(mode.Service):
     async def on_stop(self) -> None:
         """Disconnect; what was not delivered is sent anew by whoever gets its events."""
         if self._producer is not None:
-            await self._producer.stop()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STOP_SECONDS):
+                    await self._producer.stop()
 
     async def send(self, records: Sequence[Outgoing]) -> None:
         """Publish records, in order by key, and return when all are delivered.

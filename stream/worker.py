@@ -88,7 +88,8 @@ class Background(mode.Service):
                     POLICY_VERSION.set(self._policies.policy.version)
                     logger.info("policy %d is in force", self._policies.policy.version)
                     await asyncio.to_thread(chinese_words, "")  # read beside the work, before the first hit asks
-                    gc.freeze()  # what stays is not looked through again and again, 70 ms each time
+                    if not gc.get_freeze_count():
+                        gc.freeze()  # what stays is not looked through again and again, 70 ms each time
                 failed = False
             except Exception as error:
                 if not failed:
@@ -96,6 +97,13 @@ class Background(mode.Service):
                 failed = True
             WAITING.set(self._inbox.waiting())
             await asyncio.sleep(POLICY_POLL_SECONDS)
+
+
+class Process(faust.Worker):
+    """Faust's worker, gone as soon as all of it has stopped: its successor has its partitions the earlier."""
+
+    async def _sentinel_task(self) -> None:
+        """Wait for nothing, where Faust waits for a second."""
 
 
 def run_worker(kind: Kind, settings: Settings) -> None:
@@ -126,7 +134,7 @@ def run_worker(kind: Kind, settings: Settings) -> None:
     ):
         app.add_dependency(service)  # from the start: the health port answers while Kafka is waited for
     logger.info("worker %s of kind %s", name.name, kind)
-    process = faust.Worker(app, loglevel="warn", redirect_stdouts=False, quiet=True)
+    process = Process(app, loglevel="warn", redirect_stdouts=False, quiet=True)
     process.spinner = None  # it would write control characters into the log
     try:
         process.execute_from_commandline()

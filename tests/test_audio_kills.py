@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,13 +26,6 @@ MEASURES = ("volume.level_3s_dbov", "volume.over_baseline_db", "speech_rate.spm"
 
 
 RAISED = select(alerts).where(alerts.c.rule_id == "volume.raised").order_by(alerts.c.conversation_id)
-
-
-def counted(worker: Worker, name: str) -> float:
-    """A counter of a worker's /metrics."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=2) as answer:
-        lines = answer.read().decode().splitlines()
-    return float(next(line for line in lines if line.startswith(f"{name} ")).split()[1])
 
 
 async def test_calls_go_on_when_their_worker_is_killed_and_when_another_joins(
@@ -80,7 +72,7 @@ async def test_calls_go_on_when_their_worker_is_killed_and_when_another_joins(
             joined_seconds, _ = await another_score_of_each(20, "another worker joined")
             await speaking
             await heard.until(lambda _: all(told()[name][-1]["at_ms"] >= 94_000 for name in names), 10, "the last")
-            followed = [await asyncio.to_thread(counted, worker, "tonewatch_calls") for worker in (first, second)]
+            followed = [await asyncio.to_thread(worker.counted, "tonewatch_calls") for worker in (first, second)]
             raised = await rows(settings, RAISED)
         finally:
             second.kill()
@@ -135,7 +127,7 @@ async def be_away(settings: Settings, folder: Path) -> Absence:
         await speak(send, "begins", sound, seconds=(0, 4), speed=5)
         await speak(send, "goes-on", sound, seconds=(15, 20), speed=5)
         await heard.until(lambda _: heard.bodies[-1]["at_ms"] >= 19_000, 10, "scores after the pause")
-        absence.skipped = await asyncio.to_thread(counted, worker, "tonewatch_stale_chunks_total")
+        absence.skipped = await asyncio.to_thread(worker.counted, "tonewatch_stale_chunks_total")
         over = select(conversations).where(conversations.c.ended_at.is_not(None))
         absence.over = [row["conversation_id"] for row in await until_rows(settings, over)]
         for score in heard.bodies:

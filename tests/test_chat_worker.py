@@ -239,6 +239,11 @@ async def test_two_workers_join_what_one_agent_split(
             try:
                 assert (await chat.ask("m-2", "子"))["action"] == "block"
                 assert second.is_alive and not first.is_alive
+                for name, half in (("m-1", "骗"), ("m-2", "子")):
+                    await chat.ask(name, half)
+                    assert len(set(chat.bytes(name))) == 1
+                [row] = await rows(settings, chat.log)
+                assert (row["message_id"], row["attempt"]) == ("m-2", 1), "a repeat of either is no attempt"
             finally:
                 second.kill()
 

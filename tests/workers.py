@@ -61,6 +61,12 @@ class Process:
         return self.child.pid
 
     @property
+    def resident_mb(self) -> float:
+        """Memory it holds now."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(next(line for line in status.splitlines() if line.startswith("VmRSS:")).split()[1]) / 1024
+
+    @property
     def is_alive(self) -> bool:
         return self.child is not None and self.child.poll() is None
 
@@ -94,6 +100,12 @@ class Worker(Process):
 
     def ready(self) -> bool:
         return status(f"http://127.0.0.1:{self.port}/readyz") == 200
+
+    def counted(self, name: str) -> float:
+        """A number of its /metrics, by its name with its labels; 0 where it is not there yet."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=2) as answer:
+            lines = answer.read().decode().splitlines()
+        return float(next((line.rpartition(" ")[2] for line in lines if line.startswith(f"{name} ")), 0))
 
     async def until_ready(self, seconds: float = 40.0) -> None:
         end = time.monotonic() + seconds

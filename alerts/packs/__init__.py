@@ -21,7 +21,7 @@ def shipped_packs() -> dict[str, str]:
 def chinese_words(text: str) -> Sequence[tuple[int, int]]:
     """Return the words of a text by the dictionary of the installed jieba.
 
-    Half a second and 100 MB the first time in a process: a worker asks once beside its work, so that no message waits.
+    It takes a moment the first time in a process: a worker asks once beside its work, so that no message waits.
     """
     with _loading:
         segment = _dictionary()

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import numpy as np
+
+from stream.records import Record, audio_record, call_event_record
+from stream.settings import Settings
+from tests.builders_calls import post
+from tests.test_poison import publish
+from tests.workers import Listener, producer, workers
+
+CALLS = 60
+BURST_SECONDS = 50
+"""Of sound of every call, all of it published within a few seconds: more than ten times what talk would bring."""
+RECORD_SECONDS = 0.2
+LIVE = 40
+"""Records of every call that come after it, at their own pace."""
+STALE_SECONDS = 1.0
+GROWTH_MB = 120
+"""Of memory: Faust's buffers and ours hold about 1,500 records of 1.6 kB and the bank a row a call; all that came in
+would be 24 MB as bytes and, one Python object a record, more than this."""
+WAITING = 512
+"""What the inbox holds at most."""
+TALK = np.random.default_rng(5).integers(0, 256, round(8000 * RECORD_SECONDS), dtype=np.uint8).tobytes()
+
+
+def piece(call: int, seq: int) -> Record:
+    at_ms = round(seq * RECORD_SECONDS * 1000)
+    return audio_record(f"b-{call}", TALK, content_type="audio/PCMU", seq=seq, offset_ms=at_ms, sides=["agent"])
+
+
+async def test_a_burst_of_audio_costs_freshness_and_nothing_else(kafka_settings: Settings, tmp_path: Path) -> None:
+    settings = kafka_settings.model_copy(
+        update={"database": f"sqlite:///{tmp_path / 'a.sqlite3'}", "audio_staleness_seconds": STALE_SECONDS}
+    )
+    per_call = round(BURST_SECONDS / RECORD_SECONDS)
+    burst = [piece(call, seq) for seq in range(per_call) for call in range(CALLS)]
+    async with workers(settings, tmp_path, audio=1) as [worker], Listener(settings, "qa.scores") as scores:
+        events = f'tonewatch_events_total{{topic="{settings.topic_prefix}audio.frames"}}'
+        before_mb, most_mb, most_waiting = worker.resident_mb, 0.0, 0.0
+
+        async def all_taken(records: int, seconds: float) -> None:
+            nonlocal most_mb, most_waiting
+            end = time.monotonic() + seconds
+            while worker.counted(events) < records:
+                assert time.monotonic() < end, f"{worker.counted(events)} of {records} records were taken"
+                most_mb = max(most_mb, worker.resident_mb)
+                most_waiting = max(most_waiting, worker.counted("tonewatch_inbox_events"))
+                await asyncio.sleep(0.1)
+
+        async with asyncio.TaskGroup() as both:
+            both.create_task(publish(settings, burst))
+            both.create_task(all_taken(len(burst), 60))
+        stale = 0.0
+        async with producer(settings) as send:
+            for seq in range(per_call, per_call + LIVE):
+                if seq == per_call + LIVE - 10:
+                    stale = worker.counted("tonewatch_stale_chunks_total")
+                await asyncio.gather(*(post(send, piece(call, seq)) for call in range(CALLS)), asyncio.sleep(0.2))
+            await all_taken(len(burst) + LIVE * CALLS, 20)
+            assert worker.counted("tonewatch_stale_chunks_total") == stale, "it is not up to date again"
+            for call in range(CALLS):
+                await post(send, call_event_record(f"b-{call}", {}, "call.ended"))
+        last_ms = round((BURST_SECONDS + LIVE * RECORD_SECONDS) * 1000)
+
+        def final() -> dict[str, float]:
+            return {body["conversation_id"]: body["lost_ms"] for body in scores.bodies if body["at_ms"] == last_ms}
+
+        await scores.until(lambda _: len(final()) == CALLS, 20, "the last score of every call")
+        assert worker.is_alive and worker.ready()
+
+    assert stale > 0, "a burst that leaves nothing behind shows nothing"
+    assert sum(final().values()) == round(stale * RECORD_SECONDS * 1000), "what was too old is told, all else heard"
+    assert most_waiting <= WAITING
+    assert most_mb - before_mb < GROWTH_MB
