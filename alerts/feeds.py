@@ -25,6 +25,8 @@ Publish = Callable[[str, str, dict[str, Any]], Awaitable[None]]
 LEASE_SECONDS = 10.0
 BATCH = 100
 LOOK_SECONDS = 0.25
+NOTE_SECONDS = 1.0
+"""How often the cursor is written: on SQLite this holds up the chat worker. So much is told again after a crash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class FeedRunner:
         self._newest = newest
         self._now = now
         self._leased_until = 0.0
+        self._noted_seq = 0
+        self._noted_at = 0.0
         self.seq: int | None = None
         """How far the topic is filled; None while another process does it."""
 
@@ -99,15 +103,21 @@ class FeedRunner:
         now = self._now()
         if self.seq is None or self._leased_until - now < LEASE_SECONDS / 2:
             async with writing(self._engine) as connection:
-                self.seq = await cursors.take_lease(connection, self._feed.cursor, self._owner, now, LEASE_SECONDS)
+                seq = await cursors.take_lease(connection, self._feed.cursor, self._owner, now, LEASE_SECONDS)
             self._leased_until = now + LEASE_SECONDS
+            self._noted_seq = seq or 0
+            self.seq = None if seq is None else max(seq, self.seq or 0)
         newest = self._newest()
         while self.seq is not None and newest is not None and self.seq < newest:
             self.seq = await self._one_batch(self.seq, newest)
+            if self.seq < newest:
+                await self._note(self.seq)  # of a backlog no batch is told twice
+        if self.seq is not None and self.seq != self._noted_seq and now - self._noted_at >= NOTE_SECONDS:
+            await self._note(self.seq)
         return self.seq is not None
 
-    async def _one_batch(self, seq: int, newest: int) -> int | None:
-        """Publish the next changes, then move the cursor; None where the lease was lost."""
+    async def _one_batch(self, seq: int, newest: int) -> int:
+        """Publish the next changes; how far the topic is filled then."""
         async with reading(self._engine) as connection:
             items = await changes_after(connection, seq, BATCH, up_to=newest, kinds=self._feed.kinds)
         by_key: Mapping[str, list[OutboxItem]] = defaultdict(list)
@@ -116,14 +126,17 @@ class FeedRunner:
         async with asyncio.TaskGroup() as group:
             for same_key in by_key.values():
                 group.create_task(self._in_order(same_key))
-        seq = items[-1].seq if len(items) == BATCH else newest
+        return items[-1].seq if len(items) == BATCH else newest
+
+    async def _note(self, seq: int) -> None:
+        """Write how far the topic is filled, and give up where the lease was lost."""
         now = self._now()
         async with writing(self._engine) as connection:
             held = await cursors.move(connection, self._feed.cursor, self._owner, seq, now, LEASE_SECONDS)
-        self._leased_until = now + LEASE_SECONDS
+        self._leased_until, self._noted_at, self._noted_seq = now + LEASE_SECONDS, now, seq
         if not held:
             log.info("another process fills %s now", self._feed.topic)
-        return seq if held else None
+            self.seq = None
 
     async def _in_order(self, items: Sequence[OutboxItem]) -> None:
         """Publish changes of one key one after the other: the newest version must be the last on the topic."""
@@ -134,9 +147,10 @@ class FeedRunner:
         """Let the next process begin at once; without the database it waits for the lease to end."""
         if self.seq is None:
             return
-        self.seq = None
+        seq, self.seq, now = self.seq, None, self._now()
         try:
             async with asyncio.timeout(1.0), writing(self._engine) as connection:
+                await cursors.move(connection, self._feed.cursor, self._owner, seq, now, LEASE_SECONDS)
                 await cursors.release(connection, self._feed.cursor, self._owner)
         except Exception as error:
             log.info("lease of %s was not given back and ends by itself: %s", self._feed.topic, error)
