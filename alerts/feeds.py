@@ -113,6 +113,7 @@ class FeedRunner:
             if self.seq < newest:
                 await self._note(self.seq)  # of a backlog no batch is told twice
         if self.seq is not None and self.seq != self._noted_seq and now - self._noted_at >= NOTE_SECONDS:
+            self._noted_at = now
             await self._note(self.seq)
         return self.seq is not None
 
@@ -133,7 +134,7 @@ class FeedRunner:
         now = self._now()
         async with writing(self._engine) as connection:
             held = await cursors.move(connection, self._feed.cursor, self._owner, seq, now, LEASE_SECONDS)
-        self._leased_until, self._noted_at, self._noted_seq = now + LEASE_SECONDS, now, seq
+        self._leased_until, self._noted_seq = now + LEASE_SECONDS, seq
         if not held:
             log.info("another process fills %s now", self._feed.topic)
             self.seq = None
