@@ -19,6 +19,8 @@ CHANNEL = "outbox"
 SQLITE_POLL_SECONDS = 0.05
 # PostgreSQL calls; asking is for the notification that got lost with its connection.
 POSTGRES_POLL_SECONDS = 1.0
+# A busy house calls at every commit: the first call is answered at once, those that follow it together.
+PAUSE_SECONDS = 0.05
 # Pages are served between two batches: more than one page may have waiting (`hub.QUEUE_LENGTH`) would drop them all.
 BATCH = 100
 
@@ -80,6 +82,7 @@ class Relay:
                 driver = (await listening.get_raw_connection()).driver_connection
                 if driver.is_closed():  # type: ignore[union-attr]  # asyncpg ships no types
                     raise ConnectionError("the connection that listens for changes was closed")
+                await asyncio.sleep(PAUSE_SECONDS)
             # Not wait_for: in Python 3.11 it may swallow a cancellation that comes with its own timeout.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._poll_seconds):
