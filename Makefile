@@ -34,7 +34,7 @@ format: $(VENV)/dev.stamp ## write the formatting that `make check` asks for
 docs: $(VENV)/dev.stamp ## docs/ anew from the code: asyncapi.yaml, openapi.json, tables of operations.md
 	@$(BIN)/python -m stream.documents
 
-faults: $(VENV)/dev.stamp tools ## kills, outages and rebalances, a line each (15 min); ARGS="--only 1 7"
+faults: $(VENV)/dev.stamp tools ## kills, outages and rebalances, a line each (17 min); ARGS="--only 1 7"
 	@$(BIN)/python -m tests.faults $(ARGS)
 
 bench: $(VENV)/dev.stamp ## every claim of the README beside its peer

@@ -53,7 +53,21 @@ async def keep(
 ) -> None:
     """Write the batch: messages, findings, alerts, outbox, and the conversations' rows with their memory."""
     rows = [_message_row(key, incoming, judgement, policy) for key, (incoming, judgement) in work.judged.items()]
-    ids = await message_store.add(connection, rows)
+    conversation_rows = [
+        {
+            "platform": platform,
+            "conversation_id": name,
+            **conversation.columns,
+            "memory": conversation.memory.to_json(),
+            "due_at": rule_engine.next_due(policy.rules, conversation.conversation, conversation.memory.waits),
+        }
+        for (platform, name), conversation in sorted(open_.items())
+    ]
+    ids = {}
+    if rows:
+        ids = await message_store.add(connection, rows, conversation_store.writing_of(connection, conversation_rows))
+    else:
+        await conversation_store.write(connection, conversation_rows)
     await message_store.move_deliveries(connection, work.moves)
     await message_store.mark_delivered(connection, work.undone, now)
 
@@ -64,19 +78,6 @@ async def keep(
     ] + work.late
     outbox = await _write_findings(connection, policy, open_, findings)
 
-    await conversation_store.write(
-        connection,
-        [
-            {
-                "platform": platform,
-                "conversation_id": name,
-                **conversation.columns,
-                "memory": conversation.memory.to_json(),
-                "due_at": rule_engine.next_due(policy.rules, conversation.conversation, conversation.memory.waits),
-            }
-            for (platform, name), conversation in sorted(open_.items())
-        ],
-    )
     changes = [change for conversation in open_.values() for change in conversation.changes]
     learned = [conversation.conversation for conversation in open_.values() if conversation.learned_agent]
     await alert_store.apply_changes(connection, changes, policy.version, now, learned=learned, more=outbox)
@@ -117,11 +118,13 @@ async def _write_findings(
             }
             for position, hit in enumerate(judgement.hits)
         ]
-    await message_store.add_hits(connection, hit_rows)
-    interception_ids = await message_store.add_interceptions(
-        connection, [r for k, r, _, _ in made if k == "interception"]
-    )
-    violation_ids = await message_store.add_violations(connection, [r for k, r, _, _ in made if k == "violation"])
+    beside = [message_store.adding_hits(connection, hit_rows)] if hit_rows else []
+    interception_ids, violation_ids = {}, {}
+    if stopped := [row for kind, row, _, _ in made if kind == "interception"]:
+        interception_ids = await message_store.add_interceptions(connection, stopped, *beside)
+        beside = []
+    if passed := [row for kind, row, _, _ in made if kind == "violation"]:
+        violation_ids = await message_store.add_violations(connection, passed, *beside)
     told = []
     for kind, row, incoming, judgement in made:
         id_ = (

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from alerts.alert import Change, fold
 from alerts.keep_calls import Baseline, CallRow, ScoreRow, keep_calls
 from alerts.policy import PolicyKeeper
+from alerts.store.database import said
 from stream.metrics import DATABASE_RETRIES
 
 logger = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class CallKeeper(mode.Service):
             async with asyncio.timeout(2.0):
                 await self._write()
         except Exception as error:
-            logger.warning("not everything was written before the stop: %s", error)
+            logger.warning("not everything was written before the stop: %s", said(error))
 
     @mode.Service.task
     async def _keep(self) -> None:
@@ -92,7 +93,7 @@ class CallKeeper(mode.Service):
                 DATABASE_RETRIES.inc()
                 tries += 1
                 if tries in (1, 10) or tries % 60 == 0:
-                    logger.warning("try %d to write failed, going on trying: %s", tries, error)
+                    logger.warning("try %d to write failed, going on trying: %s", tries, said(error))
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _write(self) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from alerts.judge import Incoming, incoming_message, incoming_turn
 from alerts.moderate import Verdict, moderate
 from alerts.policy import PolicyKeeper
+from alerts.store.database import said
 from stream.app import App, raw_topic, source_of
 from stream.holds import Holds
 from stream.inbox import Inbox, Item, Stopping
@@ -118,7 +119,7 @@ class ChatWorker:
                     return [kept for one in good for kept in await self._kept([one], bad)]
                 if refusal is not None and tries >= TRIES_BEFORE_POISON:
                     logger.error("the database refuses a record of %s: %s", good[0][0].topic, type(refusal).__name__)
-                    refused = BadRecord("database", f"the database refuses it: {refusal}")
+                    refused = BadRecord("database", f"the database refuses it: {said(refusal)}")
                     bad.append((good[0][0], refused))
                     self.holds.refused(good[0][0], refused)
                     return []
@@ -141,7 +142,7 @@ class ChatWorker:
         """Back off before the next try. Raises Stopping when the worker is to stop."""
         DATABASE_RETRIES.inc()
         if tries in (0, 10) or tries % 60 == 0:
-            logger.warning("try %d failed, going on trying: %s: %s", tries + 1, type(error).__name__, error)
+            logger.warning("try %d failed, going on trying: %s: %s", tries + 1, type(error).__name__, said(error))
         if self._app.should_stop:
             raise Stopping from error
         await asyncio.sleep(RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)])

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerts.alert import UNASSIGNED, Change, Conversation, fold
 from alerts.store.alert_statements import CONVERSATION, KEY, carrying_on, finding_nobodys, knowing
-from alerts.store.many import insert_rows, keys_among
+from alerts.store.many import execute, inserting, keys_among
 from alerts.store.outbox import OutboxRow, append, lock
 from alerts.store.reminders import reminders_for
 from alerts.store.tables import alerts
@@ -166,7 +166,7 @@ async def _raise(
     if not changes:
         return []
     rows = [_columns(change, policy_version, now) for change in changes]
-    return list((await insert_rows(connection, alerts, rows, carrying_on)).all())
+    return list((await execute(connection, inserting(connection, alerts, rows, carrying_on))).all())
 
 
 def _columns(change: Change, policy_version: int, now: float) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerts.alert import UNASSIGNED, Conversation
-from alerts.store.many import among, insert_rows, keys_among, skipping_known, update_rows
+from alerts.store.many import Step, among, execute, inserting, keys_among, skipping_known, updating
 from alerts.store.tables import conversations
 
 ConversationKey = tuple[str, str]
@@ -31,7 +31,7 @@ async def lock(
     if missing:
         blank = {"team": UNASSIGNED, "memory": {}}
         rows = [{**blank, **new[key], "platform": key[0], "conversation_id": key[1]} for key in missing]
-        await insert_rows(connection, conversations, rows, skipping_known)
+        await execute(connection, inserting(connection, conversations, rows, skipping_known))
         found |= await _locked(connection, missing)
     return found
 
@@ -51,7 +51,12 @@ async def _locked(connection: AsyncConnection, keys: Sequence[ConversationKey]) 
 async def write(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write rows back: each with `platform`, `conversation_id` and the same other columns."""
     if rows:
-        await update_rows(connection, conversations, _KEY, rows)
+        await execute(connection, writing_of(connection, rows))
+
+
+def writing_of(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> Step:
+    """Return what `write` does, to go beside another statement."""
+    return updating(connection, conversations, _KEY, rows)
 
 
 def conversation_of(row: Any) -> Conversation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
@@ -19,6 +20,7 @@ BUSY_TIMEOUT_SECONDS = 5.0
 IDLE_TIMEOUT_SECONDS = 5.0
 """PostgreSQL ends a transaction that says nothing for so long. Without it a worker that sleeps, or whose host is cut
 off, keeps the rows of its conversations locked against the one that took over, for as long as it sleeps."""
+_QUOTED = re.compile(r"(query argument \$\d+:).*", re.DOTALL)
 T = TypeVar("T")
 
 
@@ -143,6 +145,11 @@ async def in_transaction(engine: AsyncEngine, work: Callable[[AsyncConnection], 
             raise RuntimeError("work in a transaction awaited something else than the database")
 
     return await asyncio.to_thread(run)
+
+
+def said(error: BaseException) -> str:
+    """Return what an error of the database says, without the argument that asyncpg quotes: it may be a text."""
+    return _QUOTED.sub(r"\1 (not shown)", str(error))
 
 
 @asynccontextmanager

@@ -1,17 +1,32 @@
 """Many rows with one statement that is built once, however many there are.
 
 SQLAlchemy builds, names and compiles a statement in more time than the database takes to answer it, and PostgreSQL
-plans a list of keys of another length anew. So a statement stands here once per table, set of columns and database; on
-PostgreSQL every column travels as one array, on SQLite as a list of rows.
+plans a list of keys of another length anew. So a statement stands here once per table, set of columns and database. On
+PostgreSQL every column travels as one array, and statements that do not need each other go in one round trip; on
+SQLite, where there is none, rows travel as a list.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Insert, Table, Update, and_, bindparam, func, select, tuple_, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    FromClause,
+    Insert,
+    Table,
+    Update,
+    and_,
+    bindparam,
+    func,
+    select,
+    true,
+    tuple_,
+    update,
+)
 from sqlalchemy import column as sql_column
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import CursorResult
@@ -23,6 +38,13 @@ AnyInsert = postgresql.Insert | sqlite.Insert
 Row = Mapping[str, Any]
 
 
+class Step(NamedTuple):
+    """A statement with its rows, not executed yet."""
+
+    statement: Insert | Update
+    parameters: Any
+
+
 def _as_it_is(statement: AnyInsert) -> Insert:
     return statement
 
@@ -32,25 +54,44 @@ def skipping_known(statement: AnyInsert) -> Insert:
     return statement.on_conflict_do_nothing()
 
 
-async def insert_rows(
-    connection: AsyncConnection, table: Table, rows: Sequence[Row], finish: Callable[[AnyInsert], Insert] = _as_it_is
-) -> CursorResult[Any]:
-    """Insert rows, at least one, all with the same columns, in their order.
+def inserting(
+    connection: AsyncConnection,
+    table: Table,
+    rows: Sequence[Row],
+    finish: Callable[[AnyInsert], Insert] = _as_it_is,
+    *,
+    after: FromClause | None = None,
+) -> Step:
+    """Return the insertion of rows, at least one, all with the same columns, in their order.
 
     `finish` says what is done about a conflict and what is returned; a function of a module, for it is called once.
+    On PostgreSQL no row is made before the one row of `after` is there.
     """
     names = tuple(rows[0])
-    statement = _inserting(connection.dialect.name, table, names, finish)
-    return await connection.execute(statement, _parameters(connection, names, rows))
+    if connection.dialect.name != POSTGRES:
+        return Step(_inserting_one(table, finish), [dict(row) for row in rows])
+    return Step(_inserting(table, names, finish, after), _as_arrays(table, names, rows))
 
 
-async def update_rows(connection: AsyncConnection, table: Table, keys: Columns, rows: Sequence[Row]) -> None:
-    """Update the rows named by the columns `keys`, at least one; each of `rows` has these and the same others."""
+def updating(connection: AsyncConnection, table: Table, keys: Columns, rows: Sequence[Row]) -> Step:
+    """Return the update of rows, at least one, by the columns `keys`; each has these and the same others."""
     names = tuple(rows[0])
-    statement = _updating(connection.dialect.name, table, keys, names)
-    # SQLAlchemy keeps the plain names of columns for the values of an UPDATE of its own.
-    renamed = [{f"row_{name}": row[name] for name in names} for row in rows]
-    await connection.execute(statement, _parameters(connection, tuple(f"row_{name}" for name in names), renamed))
+    if connection.dialect.name != POSTGRES:
+        # SQLAlchemy keeps the plain names of columns for the values of an UPDATE of its own.
+        return Step(_updating_one(table, keys, names), [{f"row_{name}": row[name] for name in names} for row in rows])
+    return Step(_updating(table, keys, names), _as_arrays(table, names, rows))
+
+
+async def execute(connection: AsyncConnection, step: Step, *beside: Step) -> CursorResult[Any]:
+    """Execute `step` and return what it returns; those `beside` it touch other tables and return nothing."""
+    if not beside:
+        return await connection.execute(*step)
+    if connection.dialect.name == POSTGRES:
+        parameters = {name: values for each in (step, *beside) for name, values in each.parameters.items()}
+        return await connection.execute(_together(step.statement, *(each.statement for each in beside)), parameters)
+    for each in beside:
+        await connection.execute(*each)
+    return await connection.execute(*step)
 
 
 @cache
@@ -70,38 +111,55 @@ def keys_among(dialect: str, columns: Columns, keys: Collection[Sequence[Any]]) 
     return {f"key_{column.name}": [key[number] for key in keys] for number, column in enumerate(columns)}
 
 
-def _parameters(connection: AsyncConnection, names: Sequence[str], rows: Sequence[Row]) -> Any:
-    if connection.dialect.name != POSTGRES:
-        return [dict(row) for row in rows]
-    return {name: [row[name] for row in rows] for name in names}
-
-
 def _array(column: Column[Any]) -> postgresql.ARRAY[Any]:
     # One dimension, said aloud: a JSON value that is a list would be taken for another.
     return postgresql.ARRAY(column.type, dimensions=1)
 
 
-def _arrays(table: Table, names: Sequence[str], prefix: str = "") -> Any:
+def _as_arrays(table: Table, names: Sequence[str], rows: Sequence[Row]) -> dict[str, list[Any]]:
+    """Return the parameters of `_given`, named by table: two statements may go together."""
+    return {f"{table.name}_{name}": [row[name] for row in rows] for name in names}
+
+
+def _given(table: Table, names: Sequence[str]) -> Any:
     """Return rows that travel as one array a column, as something to select from."""
-    arrays = (bindparam(prefix + name, type_=_array(table.c[name])) for name in names)
+    arrays = (bindparam(f"{table.name}_{name}", type_=_array(table.c[name])) for name in names)
     columns = (sql_column(name, table.c[name].type) for name in names)
-    return func.unnest(*arrays).table_valued(*columns).render_derived(name="given")
+    return func.unnest(*arrays).table_valued(*columns).render_derived(name=f"given_{table.name}")
 
 
 @cache
-def _inserting(dialect: str, table: Table, names: tuple[str, ...], finish: Callable[[AnyInsert], Insert]) -> Insert:
-    if dialect != POSTGRES:
-        return finish(sqlite.insert(table))
-    return finish(postgresql.insert(table).from_select(names, select(_arrays(table, names))))
+def _inserting(
+    table: Table, names: tuple[str, ...], finish: Callable[[AnyInsert], Insert], after: FromClause | None
+) -> Insert:
+    given = _given(table, names)
+    rows = select(given) if after is None else select(*given.c).select_from(given.join(after, true()))
+    return finish(postgresql.insert(table).from_select(names, rows))
 
 
 @cache
-def _updating(dialect: str, table: Table, keys: Columns, names: tuple[str, ...]) -> Update:
-    key_names = {column.name for column in keys}
-    values = [name for name in names if name not in key_names]
-    if dialect != POSTGRES:
-        found = and_(*(column == bindparam(f"row_{column.name}") for column in keys))
-        return update(table).where(found).values({name: bindparam(f"row_{name}") for name in values})
-    given = _arrays(table, names, "row_")
+def _inserting_one(table: Table, finish: Callable[[AnyInsert], Insert]) -> Insert:
+    return finish(sqlite.insert(table))
+
+
+@cache
+def _updating(table: Table, keys: Columns, names: tuple[str, ...]) -> Update:
+    given = _given(table, names)
     found = and_(*(column == given.c[column.name] for column in keys))
-    return update(table).where(found).values({name: given.c[name] for name in values})
+    return update(table).where(found).values({name: given.c[name] for name in _values(keys, names)})
+
+
+@cache
+def _updating_one(table: Table, keys: Columns, names: tuple[str, ...]) -> Update:
+    found = and_(*(column == bindparam(f"row_{column.name}") for column in keys))
+    return update(table).where(found).values({name: bindparam(f"row_{name}") for name in _values(keys, names)})
+
+
+def _values(keys: Columns, names: Sequence[str]) -> list[str]:
+    key_names = {column.name for column in keys}
+    return [name for name in names if name not in key_names]
+
+
+@cache
+def _together(step: Insert | Update, *beside: Insert | Update) -> Insert | Update:
+    return step.add_cte(*(each.cte(f"beside_{number}") for number, each in enumerate(beside)))

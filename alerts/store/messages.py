@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Insert, Row, Select, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerts.store.many import AnyInsert, among, insert_rows, keys_among, skipping_known, update_rows
+from alerts.store.many import AnyInsert, Step, among, execute, inserting, keys_among, skipping_known, updating
 from alerts.store.tables import hits, interceptions, messages, violations
 
 
@@ -48,11 +48,9 @@ def _with_id(statement: AnyInsert) -> Insert:
     return statement.returning(c.id, c.platform, c.conversation_id, c.message_id, c.text_sha256)
 
 
-async def add(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> dict[TextKey, int]:
-    """Insert messages and return their ids by key; the unique key refuses a second row of a text."""
-    if not rows:
-        return {}
-    added = await insert_rows(connection, messages, rows, _with_id)
+async def add(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]], *beside: Step) -> dict[TextKey, int]:
+    """Insert messages, at least one, and return their ids by key; the unique key refuses a second row of a text."""
+    added = await execute(connection, inserting(connection, messages, rows, _with_id), *beside)
     return {TextKey(r.platform, r.conversation_id, r.message_id, bytes(r.text_sha256)): r.id for r in added}
 
 
@@ -60,13 +58,12 @@ async def move_deliveries(connection: AsyncConnection, moves: Mapping[int, tuple
     """Write what became of messages: id -> (delivery, text that was delivered instead)."""
     rows = [{"id": id_, "delivery": delivery, "delivered_text": text} for id_, (delivery, text) in moves.items()]
     if rows:
-        await update_rows(connection, messages, (messages.c.id,), rows)
+        await execute(connection, updating(connection, messages, (messages.c.id,), rows))
 
 
-async def add_hits(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert the hits of stopped or violating messages, for counts by phrase."""
-    if rows:
-        await insert_rows(connection, hits, rows, skipping_known)
+def adding_hits(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> Step:
+    """Return the insertion of the hits of stopped or violating messages, for counts by phrase."""
+    return inserting(connection, hits, rows, skipping_known)
 
 
 def _new_interceptions(statement: AnyInsert) -> Insert:
@@ -75,12 +72,10 @@ def _new_interceptions(statement: AnyInsert) -> Insert:
 
 
 async def add_interceptions(
-    connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]
+    connection: AsyncConnection, rows: Sequence[Mapping[str, Any]], *beside: Step
 ) -> dict[tuple[int, str], int]:
-    """Insert interceptions and return id by (message, intercepted_by), of those that were not there."""
-    if not rows:
-        return {}
-    result = await insert_rows(connection, interceptions, rows, _new_interceptions)
+    """Insert interceptions, at least one, and return id by (message, intercepted_by), of those that were not there."""
+    result = await execute(connection, inserting(connection, interceptions, rows, _new_interceptions), *beside)
     return {(row.message, row.intercepted_by): row.id for row in result}
 
 
@@ -88,11 +83,11 @@ def _new_violations(statement: AnyInsert) -> Insert:
     return skipping_known(statement).returning(violations.c.id, violations.c.message)
 
 
-async def add_violations(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> dict[int, int]:
-    """Insert violations and return id by message, of those that were not there."""
-    if not rows:
-        return {}
-    result = await insert_rows(connection, violations, rows, _new_violations)
+async def add_violations(
+    connection: AsyncConnection, rows: Sequence[Mapping[str, Any]], *beside: Step
+) -> dict[int, int]:
+    """Insert violations, at least one, and return id by message, of those that were not there."""
+    result = await execute(connection, inserting(connection, violations, rows, _new_violations), *beside)
     return {row.message: row.id for row in result}
 
 

@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerts.store.many import POSTGRES, insert_rows
+from alerts.store.many import POSTGRES, execute, inserting
 from alerts.store.tables import outbox
 
 LOCK = 7_463_219
 """Number of the advisory lock, the same for every writer of one database."""
 _LOCK = text(f"SELECT pg_advisory_xact_lock({LOCK})")
-_LOCK_AND_CALL = text(f"SELECT pg_advisory_xact_lock({LOCK}), pg_notify('outbox', '')")
+# Joined to the rows, so that none is given its number before the lock is ours; who listens is called at the commit.
+_TURN = select(func.pg_advisory_xact_lock(LOCK), func.pg_notify("outbox", "")).subquery("turn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,5 @@ async def append(connection: AsyncConnection, rows: Sequence[OutboxRow]) -> None
     """
     if not rows:
         return
-    if connection.dialect.name == POSTGRES:
-        await connection.execute(_LOCK_AND_CALL)  # who listens is called at the commit
-    await insert_rows(connection, outbox, [{name: getattr(row, name) for name in OutboxRow.__slots__} for row in rows])
+    values = [{name: getattr(row, name) for name in OutboxRow.__slots__} for row in rows]
+    await execute(connection, inserting(connection, outbox, values, after=_TURN))
