@@ -74,14 +74,8 @@ class Strips:
     def add(self, record: Mapping[str, Any], now: float) -> None:
         """Take one record of `qa.scores` at Unix time `now`."""
         name = record["conversation_id"]
-        if name not in self._calls:
-            self._forget(now)  # here as well: with no page open nobody asks who is live
-            self._calls[name] = Strip(record, now)
-        self._calls[name].add(record, now)
-
-    def __len__(self) -> int:
-        """Return how many calls are kept."""
-        return len(self._calls)
+        strip = self._calls.setdefault(name, Strip(record, now))
+        strip.add(record, now)
 
     def get(self, conversation_id: str) -> Strip | None:
         """Return one call, None where nothing is known of it."""
@@ -89,12 +83,9 @@ class Strips:
 
     def live(self, now: float) -> Iterator[Strip]:
         """Give the calls that were heard lately, and forget the others."""
-        self._forget(now)
-        yield from self._calls.values()
-
-    def _forget(self, now: float) -> None:
         for name in [name for name, strip in self._calls.items() if strip.heard_at < now - FORGET_SECONDS]:
             del self._calls[name]
+        yield from self._calls.values()
 
     def lag_seconds(self, now: float, scored_within: float) -> float:
         """Return how late the audio is scored: of 20 calls, 19 are not later than this; 0 while nobody speaks.
