@@ -60,6 +60,8 @@ class Page:
     connections: int = 0
     ends: Counter[str] = field(default_factory=Counter)
     left_open: list[ClientConnection] = field(default_factory=list)
+    greeted: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when it has had its first hello."""
     calm: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the storm is over: from then on the page only reads."""
 
@@ -138,6 +140,7 @@ class Page:
                         self._take(body)
                     if self.after is None:
                         self.after = message["seq"]
+                    self.greeted.set()
                 case "alert":
                     assert message["seq"] > last, "in order, and each once on one connection"
                     last = message["seq"]
@@ -255,6 +258,9 @@ async def test_twenty_pages_each_receive_every_alert_that_they_may_see(
             Page(number, login, WAYS[number % len(WAYS)], cookies[login], webs) for number, login in enumerate(logins)
         ]
         tasks = [asyncio.create_task(page.live()) for page in pages]
+        async with asyncio.timeout(20):
+            for page in pages:
+                await page.greeted.wait()  # what was over before its hello no page can have seen
         writers = [asyncio.create_task(write_alerts(engine, number, STORM_SECONDS)) for number in range(3)]
         await asyncio.sleep(STORM_SECONDS / 3)
         webs[0].kill()
