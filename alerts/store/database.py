@@ -30,6 +30,7 @@ def _json(value: Any) -> str:
 
 
 _COMMON: dict[str, Any] = {
+    "pool_use_lifo": True,  # the connection used last is the warm one; in turns, each would fill a cache of its own
     "json_serializer": _json,
     "json_deserializer": orjson.loads,
     "hide_parameters": True,  # what customers wrote is in them, and errors are logged
