@@ -34,7 +34,7 @@ def usual_sides(path: Path) -> tuple[Side, ...]:
 def read_recording(
     path: Path, sides: tuple[str, ...], progressed: Callable[[float, float], None] | None = None
 ) -> Track:
-    """Return a recording at 8 kHz, one channel a side; `progressed` is told (seconds read, of). Raises RecordingError."""
+    """Return a recording at 8 kHz, one channel a side; `progressed` is told (seconds, of). Raises RecordingError."""
     known = get_args(Side)
     if not sides or len(set(sides)) != len(sides) or any(side not in known for side in sides):
         raise RecordingError(f"the sides are {','.join(sides) or 'empty'}; write one of {', '.join(known)} per channel")
@@ -44,7 +44,11 @@ def read_recording(
             advice = "agent" if source.channels == 1 else "agent,customer"
             raise RecordingError(
                 f"{path} has {source.channels} channel(s) and --sides names {len(sides)}; "
-                + (f"write for example --sides {advice}" if source.channels <= 2 else "mix it down to two channels first")
+                + (
+                    f"write for example --sides {advice}"
+                    if source.channels <= 2
+                    else "mix it down to two channels first"
+                )
             )
         if source.frames < source.samplerate * SHORTEST_SAMPLES / RATE:
             raise RecordingError(f"{path} is shorter than 20 ms; there is nothing in it")

@@ -28,6 +28,10 @@ class Judging:
         self._states, changes = judge_score(self._rules, self._states, self._conversation, score, at)
         for change in changes:
             self._take(change, at)
+        for rule_id, alert in self._open.items():
+            # A change is told only when a value has moved enough; the report wants the furthest.
+            if (state := self._states.by_rule.get(rule_id)) is not None and state.worst != alert.worst:
+                self._open[rule_id] = replace(alert, worst=state.worst)
         return over_limits(self._rules, self._states, self._conversation, score)
 
     def end(self, seconds: float) -> tuple[AlertSpan, ...]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from alerts.alert import CALL_PLATFORM, Conversation
 from alerts.rules import RuleSet
 from detectors.bank import Bank
-from detectors.columns import STEP_SAMPLES, STEPS_PER_SECOND
+from detectors.columns import STEP_SAMPLES
 from detectors.decode import FULL_SCALE, RATE
 from detectors.metrics import CATALOGUE
 from detectors.rows import Rows

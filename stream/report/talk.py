@@ -30,7 +30,7 @@ def talk_of(speech: BoolArray, holds: Sequence[Span], seconds: float) -> Talk:
     held = np.zeros(steps, bool)
     for begins, ends in holds:
         held[round(begins / STEP_SECONDS) : round(ends / STEP_SECONDS)] = True
-    both = speech.all(axis=0)
+    both: BoolArray = np.logical_and(speech[0], speech[1])
     overlaps = overtalk(both)
     silent = _longest_first(runs(~speech.any(axis=0) & ~held))
     events = [Event("hold", begins, min(ends, seconds)) for begins, ends in holds if begins < seconds]
@@ -67,7 +67,7 @@ def _interruptions(speech: BoolArray, held: BoolArray, overlaps: list[tuple[int,
     """Who cut in where, as the live detector counts it: it is run once more, second by second."""
     state = np.zeros(1, turns.STATE)
     turns.begin(state, 0)
-    both = speech.all(axis=0)
+    both: BoolArray = np.logical_and(speech[0], speech[1])
     counted_at = [(first, first + int(np.flatnonzero(np.cumsum(both[first:end]) >= turns.OVERTALK_STEPS)[0]))
                   for first, end in overlaps]  # fmt: skip
     found = []

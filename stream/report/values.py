@@ -53,6 +53,10 @@ class AlertSpan:
     """Whether the limit is one to stay above."""
     audience: tuple[str, ...]
 
+    def within(self, seconds: float) -> Span:
+        """From when to when it stood, in a call of that length."""
+        return self.begins, seconds if self.ends is None else self.ends
+
 
 @dataclass(frozen=True, slots=True)
 class SideReport:
