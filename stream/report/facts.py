@@ -27,7 +27,6 @@ class Fact:
 def facts_of(report: Report, words: Words) -> list[Fact]:
     """Return the tiles in the order they are shown."""
     sides, talk = report.sides, report.talk
-    both = len(sides) == 2
     spoken = sum(side.speech_seconds for side in sides)
 
     def each(name: str, values: list[str], note: str) -> Fact:
@@ -37,17 +36,14 @@ def facts_of(report: Report, words: Words) -> list[Fact]:
         return Fact(words(f"fact.{name}"), (value,), False, note)
 
     found = [
-        each(
-            "talk_share",
-            [f"{side.speech_seconds / spoken:.0%}" if spoken and both else UNKNOWN for side in sides],
-            words.list_of([words("span.seconds", n=round(side.speech_seconds)) for side in sides])
-            + words("fact.talk_share_note"),
-        ),
         each("level", [_or_unknown(s.level_dbov, 1, words.unit("dBov"), -99) for s in sides], words("fact.level_note")),
         each("rate", [_or_unknown(usual_rate(s), 0, words.unit("syl/min")) for s in sides], words("fact.rate_note")),
         each("pitch", [_or_unknown(median_pitch(s), 0, "Hz") for s in sides], words("fact.pitch_note")),
     ]
-    if both:
+    if len(sides) == 2:
+        shares = [f"{side.speech_seconds / spoken:.0%}" if spoken else UNKNOWN for side in sides]
+        seconds = words.list_of([words("span.seconds", n=round(side.speech_seconds)) for side in sides])
+        found.insert(0, each("talk_share", shares, seconds + words("fact.talk_share_note")))
         counts = [sum(cut.side == side.side for cut in talk.interruptions) for side in sides]
         found.append(each("interruptions", [str(count) for count in counts], words("fact.interruptions_note")))
         found.append(
@@ -59,7 +55,7 @@ def facts_of(report: Report, words: Words) -> list[Fact]:
             silence, note = words("seconds", n=signed(ends - begins, 1)), words("fact.silence_note", at=clock(begins))
         found.append(whole("silence", silence, note))
     kinds = [alert.severity for alert in report.alerts]
-    counted = [f"{kinds.count(s)} {words(f'severity.{s}')}" for s in ("critical", "warning", "info") if s in kinds]
+    counted = [f"{kinds.count(s)} × {words(f'severity.{s}')}" for s in ("critical", "warning", "info") if s in kinds]
     found.append(whole("alerts", str(len(kinds)), words.list_of(counted) or words("fact.alerts_none")))
     return found
 

@@ -27,8 +27,9 @@ from stream.report.pitch import contour
 from stream.report.talk import NO_TALK, talk_of
 from stream.report.values import Report, Series, SideReport, Span, Talk
 
-CHUNK_SAMPLES = RATE // 5
-"""200 ms, as calls arrive: a rule stops a baseline from one chunk to the next."""
+CHUNK_SAMPLES = RATE
+"""1 s: every chunk completes one second, so a rule stops a baseline before the next, as with the shorter ones of a call
+that comes in now; and it costs a third of them."""
 P56_SECONDS = 300
 """P.56 needs its envelope whole, 40 bytes a sample: five minutes are 100 MB."""
 
@@ -123,9 +124,7 @@ def _listen(
 ) -> tuple[_HearingBank, dict[Side, dict[str, Series]]]:
     """Push the recording as it would have come and judge every second as it is scored."""
     bank = _HearingBank()
-    for begins, ends in holds:
-        bank.hold(_CALL, begins, True)
-        bank.hold(_CALL, ends, False)
+    held = sorted((at, on_hold) for begins, ends in holds for at, on_hold in ((begins, True), (ends, False)))
     whole = track.shape[1] // RATE
     names = [metric.name for metric in CATALOGUE if metric.from_ == "audio"]
     metrics: dict[Side, dict[str, Series]] = {side: {name: np.full(whole, np.nan) for name in names} for side in on}
@@ -134,6 +133,8 @@ def _listen(
     for seq, first in enumerate(range(0, filled, CHUNK_SAMPLES)):
         part = track[:, first : first + CHUNK_SAMPLES].astype(np.float32) / np.float32(FULL_SCALE)
         part = np.pad(part, ((0, 0), (0, CHUNK_SAMPLES - part.shape[1])))
+        while held and held[0][0] < first / RATE + 1:
+            bank.hold(_CALL, *held.pop(0))
         for score in bank.push([Chunk(_CALL, tuple(on), part, RATE, seq, first / RATE)]):
             if score.at_seconds > whole:
                 continue
@@ -144,7 +145,7 @@ def _listen(
             for side, values in score.sides.items():
                 for name in values:
                     bank.over_limit(_CALL, side, name, (side, name) in over)
-        if seq % 50 == 0 or first + CHUNK_SAMPLES >= filled:
+        if seq % 10 == 0 or first + CHUNK_SAMPLES >= filled:
             progressed("detectors and rules", min(first + CHUNK_SAMPLES, filled) / RATE, filled / RATE)
     return bank, metrics
 

@@ -64,7 +64,7 @@ def drawing_of(report: Report, words: Words) -> str:
         name, _, rises = rule.partition("\n")
         told = " · ".join(part for part in (time, name, who, value, limit) if part)
         sheet.write(told, f"verdict {alert.severity}-text", LINE + 3)
-        sheet.paragraph(words.list_of([rises, meaning]) if meaning else rises)
+        sheet.paragraph(" · ".join(part for part in (rises, meaning) if part))
         sheet.top += 8
     sheet.top += 8
     sheet.paragraph(f"{words('foot')} {words('made', version=report.version)}")

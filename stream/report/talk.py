@@ -65,6 +65,8 @@ def _longest_first(stretches: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 def _interruptions(speech: BoolArray, held: BoolArray, overlaps: list[tuple[int, int]]) -> list[Interruption]:
     """Who cut in where, as the live detector counts it: it is run once more, second by second."""
+    if not overlaps:
+        return []
     state = np.zeros(1, turns.STATE)
     turns.begin(state, 0)
     both: BoolArray = np.logical_and(speech[0], speech[1])
