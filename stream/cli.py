@@ -138,8 +138,11 @@ def report(
 ) -> None:
     """Make one HTML page of a recording: what the live floor would have shown, and what the rules say.
 
-    It has the waveform, level, rate, pitch, turns and alerts of the call with a word on each, needs no network and no
-    Kafka, and prints on A4. Needs the extra `offline`: pip install 'tonewatch[offline]'.
+    Waveform, turns, level, rate, pitch and alerts, with a word on each; the page needs nothing else and prints on A4.
+
+    For example: tonewatch report call.flac --language en --png call.png
+
+    Needs no Kafka and no database; of the package it needs the extra `offline`.
     """
     from stream.report.make import make_report
 

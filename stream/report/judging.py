@@ -65,7 +65,6 @@ class Judging:
             limit=evidence.limit,
             unit=evidence.unit,
             is_lower=bool(evidence.extra.get("lower")),
-            audience=change.audience,
         )
 
 

@@ -85,7 +85,6 @@ def measure(
         sides=tuple(reports),
         talk=_talk(speech, holds, seconds),
         alerts=judging.end(seconds),
-        call_language=language,
         version=version("tonewatch"),
     )
 

@@ -6,7 +6,10 @@ const clock = (s) => {
   const whole = Math.floor(s), hours = Math.floor(whole / 3600), minutes = Math.floor(whole / 60) % 60;
   return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
 };
-const figure = (n) => (n === null || n === undefined ? "—" : String(n).replace("-", "−"));
+const figure = (n, signed) => {
+  if (n === null || n === undefined) return "—";
+  return (signed && n > 0 ? "+" : "") + String(n).replace("-", "−");
+};
 const leave = () => {
   box.hidden = true;
   for (const part of document.querySelectorAll(".reading")) part.classList.remove("reading");
@@ -28,7 +31,7 @@ for (const part of document.querySelectorAll("section")) {
         line.setAttribute("x2", x);
       }
       const lines = data.sides.map(({ name, values }) =>
-        [name, ...Object.values(values).map((v) => `${v.name} ${figure(v.at[Math.floor(at)])} ${v.unit}`)].join("   "));
+        [name, ...Object.values(values).map((v) => `${v.name} ${figure(v.at[Math.floor(at)], v.signed)} ${v.unit}`)].join("   "));
       box.textContent = [clock(at), ...lines].join("\n");
       box.hidden = false;
       return undefined;

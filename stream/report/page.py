@@ -161,14 +161,17 @@ def _alerts(report: Report, words: Words) -> str:
 
 
 def _data(report: Report, words: Words) -> str:
-    """What the pointer reads out: per side and second, already as text of the page's language, null where unknown."""
+    """What the pointer reads out: the values of every side and second, null where unknown, with their words."""
     sides = []
     for side in report.sides:
         values = {
             key: {
-                "name": words(f"fact.{key}") if key != "rate" else words("chart.rate"),
-                "unit": words.unit({"level": "dB", "rate": "syl/min", "pitch": "st"}[key]),
-                "at": [round(v, 1) if np.isfinite(v) else None for v in side.metrics[metric].tolist()],
+                "name": words(f"tile.{key}_name"),
+                "unit": words.unit("syl/min") if key == "rate" else words(f"tile.{key}"),
+                "signed": key != "rate",
+                "at": [
+                    round(v, words.digits(metric)) if np.isfinite(v) else None for v in side.metrics[metric].tolist()
+                ],
             }
             for metric, key in READ_OUT.items()
         }

@@ -13,11 +13,10 @@ from detectors.spectrum import LONGEST_LAG, SHORTEST_LAG
 from detectors.values import BoolArray
 from stream.recordings import RecordingError, Track
 from stream.report.talk import runs
-from stream.report.values import PITCH_SECONDS, Series
+from stream.report.values import Series
 
 FRAME_SAMPLES = 512
 """64 ms: four periods of the lowest voice."""
-HOP_SAMPLES = round(PITCH_SECONDS * RATE)
 AROUND_STEPS = 5
 """0.1 s of sound on either side of speech: pYIN follows a path and needs to get into it."""
 LONGEST_STEPS = 1500
@@ -48,7 +47,7 @@ def contour(sound: Track, speech: BoolArray, progressed: Callable[[float], None]
                 fmax=RATE / SHORTEST_LAG,
                 sr=RATE,
                 frame_length=FRAME_SAMPLES,
-                hop_length=HOP_SAMPLES,
+                hop_length=STEP_SAMPLES,
             )
         kept = min(len(found), end - first)
         pitch[first : first + kept] = found[:kept]

@@ -9,15 +9,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.columns import STEP_SECONDS
 from detectors.values import BoolArray, Severity, Side
 
 Series = NDArray[np.float64]
 """One value a second of the call, NaN where it is not known; index i is the score at second i + 1."""
 Span = tuple[float, float]
 """[from, to) in seconds of the call."""
-
-PITCH_SECONDS = 0.02
-"""The pitch contour has one value in 20 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,6 @@ class AlertSpan:
     unit: str | None
     is_lower: bool
     """Whether the limit is one to stay above."""
-    audience: tuple[str, ...]
 
     def within(self, seconds: float) -> Span:
         """From when to when it stood, in a call of that length."""
@@ -78,7 +75,7 @@ class SideReport:
     @property
     def speech_seconds(self) -> float:
         """How long the side speaks."""
-        return float(self.speech.sum()) * 0.02
+        return float(self.speech.sum()) * STEP_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +117,5 @@ class Report:
     sides: tuple[SideReport, ...]
     talk: Talk
     alerts: tuple[AlertSpan, ...]
-    call_language: str
     version: str
     """Of the product that made it."""
