@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import struct
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.resources import files
@@ -336,3 +337,14 @@ def test_a_browser_shows_it_without_a_complaint_and_reads_out_what_is_pointed_at
         browser.close()
     assert said == []
     assert re.match(r"0:5\d\nAgent +Level [+−]?[\d.]+ dB.* +Rate \d+ syl/min .*\nCustomer ", reading), reading
+
+
+@pytest.mark.parametrize("missing", ["soundfile", "librosa", "resvg_py"])
+def test_without_the_extra_it_is_said_what_to_install(
+    missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tone(tmp_path / "call.wav", 1.0)
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(RecordingError, match=r"pip install 'tonewatch\[offline\]'"):
+        make_report(path, output=tmp_path / "call.html", png=tmp_path / "call.png")
+    assert not (tmp_path / "call.html").exists()
