@@ -115,6 +115,55 @@ def replay(
 
 
 @app.command()
+def report(
+    file: Annotated[Path, typer.Argument(help="A recording of one call: WAV, FLAC, or what else libsndfile reads.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The page; by default FILE's name with .html, in this folder.")
+    ] = None,
+    png: Annotated[Path | None, typer.Option(help="Draw it as a picture into this file as well.")] = None,
+    language: Annotated[
+        Literal["zh", "en"], typer.Option(help="Language of the page, and of the call if nothing else is said.")
+    ] = "zh",
+    call_language: Annotated[
+        str | None, typer.Option(help="Language that is spoken, which the limits depend on: zh, en, …")
+    ] = None,
+    sides: Annotated[
+        str | None,
+        typer.Option(help="Who is on which channel, in order; by default agent,customer, or agent where it is one."),
+    ] = None,
+    hold: Annotated[
+        list[str] | None, typer.Option(help="The call was on hold, like 1:05-1:40; may be given more than once.")
+    ] = None,
+    rules: Annotated[Path | None, typer.Option(help="Rules as TOML; by default the shipped ones.")] = None,
+) -> None:
+    """Make one HTML page of a recording: what the live floor would have shown, and what the rules say.
+
+    Waveform, turns, level, rate, pitch and alerts, with a word on each; the page needs nothing else and prints on A4.
+
+    For example: tonewatch report call.flac --language en --png call.png
+
+    Needs no Kafka and no database; of the package it needs the extra `offline`.
+    """
+    from stream.report.make import make_report
+
+    try:
+        written = make_report(
+            file,
+            output=output,
+            png=png,
+            language=language,
+            call_language=call_language,
+            sides=None if sides is None else tuple(part.strip() for part in sides.split(",")),
+            holds=hold or (),
+            rules=rules,
+        )
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        fail(str(error))
+    for path in written:
+        out.print(f"{path} is written.", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
 def simulate(
     seed: Annotated[int, typer.Option(help="Which made-up contact centre talks.")] = 1,
     agents: Annotated[int, typer.Option(help="How many agents work in it.", min=2, max=60)] = 10,

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from stream.settings import PREFIX, Settings
 
 T = TypeVar("T")
+
+Progressed = Callable[[str, float, float], None]
+"""Told (what, done, of): seconds of a recording, lines of a JSON Lines file."""
 
 out, err = Console(), Console(stderr=True)
 
@@ -50,3 +55,19 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         fail(f"database: {error.orig}. Check TONEWATCH_DATABASE, then: tonewatch doctor")
     except (ValueError, LookupError, OSError, ModuleNotFoundError) as error:
         fail(str(error.args[0]) if isinstance(error, LookupError) and error.args else str(error))
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progressed]:
+    """Give a callback that draws a bar in the terminal for everything it is told of."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    with Progress(*columns, TimeRemainingColumn()) as drawn:
+        tasks: dict[str, TaskID] = {}
+
+        def progressed(what: str, done: float, of: float) -> None:
+            # A second one of the same name takes its bar over.
+            if what not in tasks:
+                tasks[what] = drawn.add_task(what, total=of)
+            drawn.update(tasks[what], completed=done, total=of)
+
+        yield progressed

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from stream.command import out, read_settings, run
+from stream.command import out, progress_bar, read_settings, run
 from stream.settings import Settings
 from stream.topics import INPUTS, topic_name
 
@@ -87,7 +87,6 @@ def replay(
 ) -> None:
     """Send rejects to their topic again, as they came, with a header `replayed` that says from where."""
     from stream.rejects import replay as send
-    from stream.replay import progress_bar
 
     settings = read_settings()
     name = _name(settings, topic)

@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-import numpy as np
 import orjson
 from aiokafka import AIOKafkaProducer
-from numpy.typing import NDArray
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from detectors.decode import RATE, to_pcm16
-from detectors.values import Side
+from detectors.decode import RATE
+from stream.command import Progressed, progress_bar
 from stream.kafka_client import connection
+from stream.recordings import AUDIO_SUFFIXES, SHORTEST_SAMPLES, RecordingError, Track, read_recording
 from stream.records import (
     BadRecord,
     Record,
@@ -32,17 +29,9 @@ from stream.topics import topic_name
 
 RECORD_SAMPLES = RATE // 5
 """200 ms, as `wire.md` advises."""
-SHORTEST_SAMPLES = RATE // 50
-"""20 ms, the shortest record there may be: a shorter rest goes out with the record before it."""
 SPEEDS = (1.0, 50.0)
-AUDIO_SUFFIXES = (".wav", ".flac")
 
 _PARSERS = {"chat.messages": parse_chat, "transcript.turns": parse_turn, "call.events": parse_call_event}
-
-Track = NDArray[np.int16]
-"""Shape (channels, n), 8 kHz."""
-Progressed = Callable[[str, float, float], None]
-"""Told (file, done, of): seconds of a recording, lines of a JSON Lines file."""
 
 
 class ReplayError(ValueError):
@@ -165,7 +154,7 @@ def pieces(samples: int) -> Iterator[tuple[int, int]]:
     first = 0
     while first < samples:
         end = first + RECORD_SAMPLES
-        if samples - end < SHORTEST_SAMPLES:
+        if samples - end < SHORTEST_SAMPLES:  # no record may be shorter
             end = samples
         yield first, end
         first = end
@@ -176,39 +165,13 @@ def _read(path: Path, sides: tuple[str, ...]) -> Track | list[Record]:
         raise ReplayError(f"{path} is not there; write the path of a WAV, FLAC or JSONL file")
     suffix = path.suffix.lower()
     if suffix in AUDIO_SUFFIXES:
-        return read_recording(path, sides)
+        try:
+            return read_recording(path, sides)
+        except RecordingError as error:
+            raise ReplayError(str(error)) from None
     if suffix == ".jsonl":
         return read_lines(path)
     raise ReplayError(f"{path} is none of {', '.join(AUDIO_SUFFIXES)}, .jsonl; convert it, for example with ffmpeg")
-
-
-def read_recording(path: Path, sides: tuple[str, ...]) -> Track:
-    """Return a recording at 8 kHz, one channel a side. Raises ReplayError."""
-    known = get_args(Side)
-    if not sides or len(set(sides)) != len(sides) or any(side not in known for side in sides):
-        raise ReplayError(f"the sides are {','.join(sides) or 'empty'}; write one of {', '.join(known)} per channel")
-    try:
-        # Imported here: librosa is large, and only a recording needs it.
-        import librosa
-        import soundfile
-    except ImportError:
-        raise ReplayError(
-            "recordings are read by librosa; run: pip install 'tonewatch[offline]' (in a checkout: make setup)"
-        ) from None
-    try:
-        info = soundfile.info(str(path))
-    except soundfile.LibsndfileError as error:
-        raise ReplayError(f"{path} is not audio: {error.error_string} Write a WAV or FLAC file") from None
-    if info.channels != len(sides):
-        advice = "agent" if info.channels == 1 else "agent,customer"
-        raise ReplayError(
-            f"{path} has {info.channels} channel(s) and --sides names {len(sides)}; "
-            + (f"write for example --sides {advice}" if info.channels <= 2 else "mix it down to two channels first")
-        )
-    if info.frames < info.samplerate * SHORTEST_SAMPLES / RATE:
-        raise ReplayError(f"{path} is shorter than 20 ms; there is nothing to send")
-    samples, _ = librosa.load(path, sr=RATE, mono=False)
-    return to_pcm16(np.atleast_2d(samples))
 
 
 def read_lines(path: Path) -> list[Record]:
@@ -245,19 +208,3 @@ async def replay_with_progress(settings: Settings, files: Sequence[Path], **opti
     """Run `replay` with these options of it, and draw a bar a file in the terminal."""
     with progress_bar() as progressed:
         return await replay(settings, files, progress=progressed, **options)
-
-
-@contextmanager
-def progress_bar() -> Iterator[Progressed]:
-    """Give a callback for `replay` that draws a bar a file in the terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    with Progress(*columns, TimeRemainingColumn()) as drawn:
-        tasks: dict[str, TaskID] = {}
-
-        def progressed(file: str, done: float, of: float) -> None:
-            # A second file of the same name takes its bar over.
-            if file not in tasks:
-                tasks[file] = drawn.add_task(file, total=of)
-            drawn.update(tasks[file], completed=done, total=of)
-
-        yield progressed

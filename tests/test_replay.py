@@ -12,8 +12,9 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from detectors.values import Chunk
 from stream.kafka_client import connection
+from stream.recordings import read_recording
 from stream.records import header_map, parse_audio, parse_call_event, parse_chat
-from stream.replay import ReplayError, pieces, read_lines, read_recording, replay
+from stream.replay import ReplayError, pieces, read_lines, replay
 from stream.settings import Settings
 from stream.topics import topic_name
 from tests.shared_data import shared_data
