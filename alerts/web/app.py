@@ -26,7 +26,6 @@ from alerts.strips import Strips
 from alerts.web import alerts, audit, conversations, floor, health, interceptions, live, login
 from alerts.web.context import Links, Web
 from alerts.web.guard import Guard
-from alerts.web.memory import give_back
 from alerts.web.present import Presenter
 
 log = logging.getLogger(__name__)
@@ -122,7 +121,6 @@ def _start_tasks(web: Web) -> None:
     web.tasks.start("scores", lambda: _every(SCORES_EVERY_SECONDS, web.hub.flush_scores))
     web.tasks.start("tick", lambda: _every(TICK_EVERY_SECONDS, lambda: _tick(web)))
     web.tasks.start("loop lag", lambda: _measure_loop_lag(web))
-    web.tasks.start("memory", give_back)
     if links.publish is not None:
         owner = secrets.token_hex(8)
         web.feeds = [FeedRunner(web.engine, feed, links.publish, owner, lambda: web.relay.seq) for feed in FEEDS]
