@@ -161,7 +161,10 @@ class Bank:
                 track = self._begin(call, side, chunk.offset_seconds)
             elif missing:
                 self._fill(call, track, missing, lost)
-            track.add(decode.to_8k(self._rows.columns["decode"], track.row, samples, chunk.rate))
+            if chunk.rate != RATE:
+                pcm = decode.to_8k(self._rows.columns["decode"], track.row, samples, chunk.rate)
+                samples = pcm.astype(np.float32) / np.float32(decode.FULL_SCALE)
+            track.add(samples)
 
     def _fill(self, call: Conversation, track: Track, missing_seconds: float, lost: bool) -> None:
         """Put a gap into the track; of a very long one the middle is skipped in whole seconds."""
@@ -176,13 +179,13 @@ class Bank:
 
     def _advance(self, tracks: Iterable[Track]) -> None:
         """Run the detectors over everything that waits, closing seconds on the way."""
-        waiting = [track for track in tracks if track.pending]
+        waiting = [track for track in tracks if track.waiting >= STEP_SAMPLES]
         while waiting:
             self._rows.advance(waiting)
             ended = [track for track in waiting if track.ends_second]
             if ended:
                 self._close(ended)
-            waiting = [track for track in waiting if track.pending]
+            waiting = [track for track in waiting if track.waiting >= STEP_SAMPLES]
 
     def _close(self, ended: list[Track]) -> None:
         """Keep the metrics of the seconds that are settled until their conversations can be scored."""

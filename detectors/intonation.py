@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.baselines import BASELINE, follow, value
-from detectors.columns import HOPS_PER_STEP, SETTLE_STEPS, Settled, delay
+from detectors.columns import HOPS_PER_STEP, SETTLE_STEPS, Picked, Settled, State, delay
 from detectors.values import BoolArray, FloatArray, IntArray
 
 MEDIAN_HOPS = 5
@@ -51,7 +51,7 @@ def semitones(f0_hz: FloatArray | float) -> FloatArray:
     return np.asarray(12 * np.log2(np.asarray(f0_hz) / 100.0))
 
 
-def contour(state: NDArray[np.void], f0_hz: FloatArray, voicing: FloatArray, counts: IntArray) -> FloatArray:
+def contour(state: State, f0_hz: FloatArray, voicing: FloatArray, counts: IntArray) -> FloatArray:
     """(rows, hops): pitch in Hz, the median of the voiced among 5 hops, 0 where their middle one is not voiced."""
     voiced = np.where(voicing > LEAST_VOICING, f0_hz, np.float32(0))
     both = np.concatenate([state["raw"], voiced], axis=1)
@@ -63,30 +63,31 @@ def contour(state: NDArray[np.void], f0_hz: FloatArray, voicing: FloatArray, cou
     return np.where(middle > 0, median, np.float32(0))
 
 
-def accumulate(state: NDArray[np.void], pitch_hz: FloatArray, block: Settled) -> None:
+def accumulate(state: Picked, pitch_hz: FloatArray, block: Settled) -> None:
     """Keep the pitch of the block's speech; `pitch_hz` (rows, hops) is the contour of what comes in now."""
     settled = delay(state["waiting"], pitch_hz, block.counts * HOPS_PER_STEP)
     use = np.repeat(block.speech, HOPS_PER_STEP, axis=1) & (settled > 0)
     row, hop = np.nonzero(use)
+    if not len(row):
+        return
     order = np.cumsum(use, axis=1)[row, hop] - 1
     written = state["written"]
-    state["ring"][row, (written[row] + order) % RING_HOPS] = semitones(settled[row, hop])
+    state.put("ring", row, (written[row] + order) % RING_HOPS, semitones(settled[row, hop]))
     fresh = use.sum(axis=1)
     state["written"] = written + fresh
     state["hops"][:, 0] += fresh
 
 
-def close_second(state: NDArray[np.void], slow: BoolArray, stand_still: BoolArray) -> dict[str, FloatArray]:
+def close_second(state: Picked, slow: BoolArray, stand_still: BoolArray) -> dict[str, FloatArray]:
     """Pitch of 5 s and spread of 10 voiced seconds (within 25 s), one per row; NaN where too little is voiced."""
     hops = state["hops"]
-    last = _median_and_spread(state, np.minimum(hops[:, 0], RING_HOPS))[0]
     five_count = hops[:, :F0_SECONDS].sum(axis=1)
-    five = np.where(five_count >= LEAST_F0_HOPS, _median_and_spread(state, five_count)[0], np.nan)
+    five = _median(state, np.where(five_count >= LEAST_F0_HOPS, five_count, 0))
     ten_count = np.minimum(hops.sum(axis=1), SPREAD_HOPS)
-    spread = np.where(ten_count >= LEAST_SPREAD_HOPS, _median_and_spread(state, ten_count)[1], np.nan)
+    spread = _spread(state, np.where(ten_count >= LEAST_SPREAD_HOPS, ten_count, 0))
 
-    seen = np.where(slow & ~stand_still, last, np.nan)
-    follow(state["baseline"], seen, hops[:, 0] * HOP_SECONDS, BASELINE_STEP_SEMITONES)
+    last = _median(state, np.where(slow & ~stand_still, hops[:, 0], 0))
+    follow(state["baseline"], last, hops[:, 0] * HOP_SECONDS, BASELINE_STEP_SEMITONES)
     shift = five - value(state["baseline"], BASELINE_AFTER_SECONDS)
     hops[:, 1:] = hops[:, :-1].copy()
     hops[:, 0] = 0
@@ -97,20 +98,35 @@ def close_second(state: NDArray[np.void], slow: BoolArray, stand_still: BoolArra
     }
 
 
-def _median_and_spread(state: NDArray[np.void], counts: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Median and 1.4826 * MAD of each row's newest `counts[r]` voiced hops, NaN where there are none."""
-    median, spread = np.full(len(counts), np.nan), np.full(len(counts), np.nan)
+def _median(state: Picked, counts: IntArray) -> FloatArray:
+    """Median of each row's newest `counts[r]` voiced hops, NaN where there are none."""
+    median = np.full(len(counts), np.nan)
     some = np.flatnonzero(counts)
-    if not len(some):
-        return median, spread
-    n = counts[some]
-    back = np.arange(1, int(n.max()) + 1)
-    newest = state["ring"][some[:, None], (state["written"][some][:, None] - back) % RING_HOPS]
-    newest[back > n[:, None]] = np.inf
-    median[some] = _median_of_first(newest, n)
-    distance = np.abs(newest - median[some][:, None].astype(np.float32))
-    spread[some] = _SIGMA_OF_MAD * _median_of_first(distance, n)
-    return median, spread
+    if len(some):
+        median[some] = _median_of_first(_newest(state, some, counts[some]), counts[some])
+    return median
+
+
+def _spread(state: Picked, counts: IntArray) -> FloatArray:
+    """1.4826 * MAD of each row's newest `counts[r]` voiced hops, NaN where there are none."""
+    spread = np.full(len(counts), np.nan)
+    some = np.flatnonzero(counts)
+    if len(some):
+        n = counts[some]
+        newest = _newest(state, some, n)
+        median = _median_of_first(newest, n)
+        # Infinite past the row's own count, as `newest` is.
+        distance = np.abs(newest - median[:, None].astype(np.float32))
+        spread[some] = _SIGMA_OF_MAD * _median_of_first(distance, n)
+    return spread
+
+
+def _newest(state: Picked, rows: IntArray, counts: IntArray) -> FloatArray:
+    """(rows, most) newest values of `rows`, newest first, infinite past each row's count."""
+    back = np.arange(1, int(counts.max()) + 1)
+    newest = state.at("ring", rows[:, None], (state["written"][rows][:, None] - back) % RING_HOPS)
+    newest[back > counts[:, None]] = np.inf
+    return newest
 
 
 def _median_of_first(values: FloatArray, counts: IntArray) -> FloatArray:

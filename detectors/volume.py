@@ -7,7 +7,7 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from detectors.baselines import BASELINE, follow, value
-from detectors.columns import SETTLE_STEPS, STEPS_PER_SECOND, Settled, decibels, delay
+from detectors.columns import SETTLE_STEPS, STEPS_PER_SECOND, Settled, State, decibels, delay
 from detectors.values import BoolArray, FloatArray
 
 STATE = np.dtype(
@@ -31,14 +31,14 @@ BASELINE_STEP_DB = 3.0
 """What one second may differ from the baseline at most: a shout of 20 dB moves it no more than a raised 3 dB."""
 
 
-def accumulate(state: NDArray[np.void], power: FloatArray, block: Settled) -> None:
+def accumulate(state: State, power: FloatArray, block: Settled) -> None:
     """Add the block's speech steps; `power` (rows, steps) is the mean square of the steps that come in now."""
     settled = delay(state["waiting_power"], power, block.counts)
     state["power"][:, 0] += np.where(block.speech, settled, 0).sum(axis=1, dtype=np.float64)
     state["steps"][:, 0] += block.speech.sum(axis=1)
 
 
-def close_second(state: NDArray[np.void], slow: BoolArray, stand_still: BoolArray) -> dict[str, FloatArray]:
+def close_second(state: State, slow: BoolArray, stand_still: BoolArray) -> dict[str, FloatArray]:
     """Levels of the windows that end now, one per row, NaN where there is too little speech.
 
     The level is the RMS over speech steps, the live stand-in for ITU-T P.56 (+0.11 +- 0.28 dB over 422 clips).
