@@ -54,6 +54,8 @@ def semitones(f0_hz: FloatArray | float) -> FloatArray:
 def contour(state: State, f0_hz: FloatArray, voicing: FloatArray, counts: IntArray) -> FloatArray:
     """(rows, hops): pitch in Hz, the median of the voiced among 5 hops, 0 where their middle one is not voiced."""
     voiced = np.where(voicing > LEAST_VOICING, f0_hz, np.float32(0))
+    if not voiced.any() and not state["raw"].any():
+        return voiced
     both = np.concatenate([state["raw"], voiced], axis=1)
     delay(state["raw"], voiced, counts)
     five = np.sort(np.lib.stride_tricks.sliding_window_view(both, MEDIAN_HOPS, axis=1), axis=2)

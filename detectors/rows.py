@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from types import ModuleType
 from typing import cast
@@ -130,14 +131,15 @@ class Rows:
                 line[count * STEP_SAMPLES :] = 0
                 if lost_steps is not None:
                     lost[i, :count] = lost_steps
-            decode.round_to_16_bits(fresh)
             blocks = fresh.reshape(len(fresh), steps, STEP_SAMPLES)
+            # No sample is larger than the root of its step's energy: in silence nothing else need be looked through.
+            loudest = math.sqrt(float(np.einsum("rks,rks->rk", blocks, blocks).max(initial=0)))
+            decode.round_to_16_bits(fresh, loudest)
             mean = np.einsum("rks->rk", blocks) / np.float32(STEP_SAMPLES)
-            # Without the mean: a line's DC offset is not loudness.
             square = np.einsum("rks,rks->rk", blocks, blocks) / np.float32(STEP_SAMPLES)
+            # Without the mean: a line's DC offset is not loudness.
             np.maximum(square - mean * mean, 0, out=power[some])
-            # A step with one sample at full scale has at least its power; silence need not be looked through.
-            if square.max(initial=0) * STEP_SAMPLES >= losses.CLIPPED**2:
+            if not loudest < losses.CLIPPED - 1 / decode.FULL_SCALE:
                 full_scale[some] = losses.clipped(blocks)
         ends = counts[:, None] * STEP_SAMPLES + np.arange(_TAIL)
         tail[rows] = np.take_along_axis(sound, ends, axis=1)

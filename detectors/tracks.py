@@ -41,24 +41,23 @@ class Track:
         self.pieces: deque[FloatArray] = deque()
         self.lost: list[tuple[int, int]] = []
         """Spans of samples since the call began that never arrived; `pieces` hold zeros there."""
-        self._append(np.broadcast_to(_ZERO, self.end_sample - self.step * STEP_SAMPLES))
-
-    def _append(self, samples: FloatArray) -> None:
-        if len(samples):
-            self.pieces.append(samples)
-            self.waiting += len(samples)
+        before = self.end_sample - self.step * STEP_SAMPLES
+        self.end_sample -= before
+        self.add(np.broadcast_to(_ZERO, before))
 
     def add(self, samples: FloatArray) -> None:
         """Append samples (n,), full scale 1.0; they are not copied until they are taken."""
-        self._append(samples)
-        self.end_sample += len(samples)
+        size = len(samples)
+        if size:
+            self.pieces.append(samples)
+            self.waiting += size
+            self.end_sample += size
 
     def fill(self, samples: int, *, lost: bool) -> None:
         """Append `samples` of silence, or of audio that was lost."""
         if lost:
             self.lost.append((self.end_sample, self.end_sample + samples))
-        self._append(np.broadcast_to(_ZERO, samples))
-        self.end_sample += samples
+        self.add(np.broadcast_to(_ZERO, samples))
 
     @property
     def settled(self) -> int:
@@ -80,21 +79,24 @@ class Track:
         """Move the next `steps` steps to the beginning of `into`; which of them were lost (None: none)."""
         wanted = steps * STEP_SAMPLES
         self.waiting -= wanted
-        at = 0
+        pieces, at = self.pieces, 0
         while at < wanted:
-            piece = self.pieces.popleft()
-            if len(piece) > wanted - at:
-                self.pieces.appendleft(piece[wanted - at :])
-                piece = piece[: wanted - at]
+            piece, room = pieces[0], wanted - at
+            if len(piece) > room:
+                pieces[0] = piece[room:]
+                into[at:wanted] = piece[:room]
+                break
             into[at : at + len(piece)] = piece
             at += len(piece)
-        lost = None
-        if self.lost:
-            lost = np.zeros(steps, bool)
-            first = self.step * STEP_SAMPLES
-            for start, end in self.lost:
-                lost[max(0, start - first) // STEP_SAMPLES : max(0, -(-(end - first) // STEP_SAMPLES))] = True
-            self.lost = [span for span in self.lost if span[1] > first + wanted]
+            del pieces[0]
+        if not self.lost:
+            self.step += steps
+            return None
+        lost = np.zeros(steps, bool)
+        first = self.step * STEP_SAMPLES
+        for start, end in self.lost:
+            lost[max(0, start - first) // STEP_SAMPLES : max(0, -(-(end - first) // STEP_SAMPLES))] = True
+        self.lost = [span for span in self.lost if span[1] > first + wanted]
         self.step += steps
         return lost
 
@@ -154,12 +156,11 @@ def gap_before(conversation: Conversation, chunk: Chunk) -> tuple[float, bool] |
     An old sequence number is a repeat unless its time is new: then the publisher was restarted and counts from 0.
     """
     expected_seq = conversation.next_seq.get(chunk.sides)
+    track = None
     for side in chunk.sides:
         track = conversation.tracks.get(side)
         if track is not None:
             break
-    else:
-        track = None
     if track is None:
         return 0.0, False
     missing = chunk.offset_seconds - track.end_sample / RATE if math.isfinite(chunk.offset_seconds) else 0.0
