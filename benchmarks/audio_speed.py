@@ -16,7 +16,7 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", NUMBA_NUM_THREA
 
 import numpy as np
 import soundfile
-from audio_worker import worker_lines
+from audio_worker_speed import worker_lines
 from house import Line, arguments, conclude
 
 from detectors.bank import Bank
@@ -25,7 +25,7 @@ from detectors.values import Chunk, FloatArray, Side
 
 SIDES: tuple[Side, ...] = ("agent", "customer")
 ROWS = (1, 10, 100, 1000)
-CHUNK_SECONDS = 0.4
+CHUNK_SECONDS = 0.5
 """What calls send: records of 200 to 500 ms."""
 REPEATS = 5
 WARM_SECONDS = 4.0

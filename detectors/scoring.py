@@ -84,10 +84,12 @@ def _follow_turns(rows: Rows, calls: list[tuple[Conversation, int]]) -> list[dic
     state = rows.turns[index]
     values = turns.follow(state, speech, known, held)
     rows.turns[index] = state
-    table = np.stack([values[name] for name in turns.METRICS], axis=2).tolist()
-    for i, lines in zip(both, table, strict=True):
+    table = np.stack([values[name] for name in turns.METRICS], axis=2)
+    told = table.astype(object)
+    told[np.isnan(table)] = None
+    for i, lines in zip(both, told.tolist(), strict=True):
         results[i] = {
-            side: {n: None if v != v else v for n, v in zip(turns.METRICS, line, strict=True)}
+            side: dict(zip(turns.METRICS, line, strict=True))
             for side, line in zip(SIDES_OF_A_CALL, lines, strict=True)
         }
     return results

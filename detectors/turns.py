@@ -52,10 +52,9 @@ def follow(state: NDArray[np.void], speech: BoolArray, known: BoolArray, held: B
     quiet = ~speech.any(axis=(1, 2)) & known.all(axis=(1, 2))
     if quiet.any():
         state[quiet] = _follow_silence(state[quiet], held[quiet])
-        busy = ~quiet
+    busy = ~quiet
+    if busy.any():
         state[busy] = _follow_talk(state[busy], speech[busy], known[busy], held[busy])
-    else:
-        _follow_talk(state, speech, known, held)
     return results(state)
 
 

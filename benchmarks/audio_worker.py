@@ -1,2 +1,0 @@
-"""placeholder"""
-def worker_lines(sound): return []
