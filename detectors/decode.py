@@ -87,7 +87,7 @@ def round_to_16_bits(samples: FloatArray, loudest: float) -> None:
     """
     samples *= np.float32(FULL_SCALE)
     np.rint(samples, out=samples)
-    if not loudest * FULL_SCALE <= 32767:
+    if not loudest * FULL_SCALE <= 32767 and not (samples.max() <= 32767 and samples.min() >= -32768):
         np.nan_to_num(samples, copy=False, nan=0.0)
         np.clip(samples, -32768, 32767, out=samples)
     samples *= np.float32(1 / FULL_SCALE)
