@@ -104,10 +104,10 @@ def _pulses(f0_hz: FloatArray) -> FloatArray:
 
 
 def tones(seed: np.random.Generator) -> list[Made]:
-    """Harmonic tones of 80 to 400 Hz, steady and gliding, with even and with falling harmonics."""
+    """Harmonic tones of 90 to 370 Hz, steady and gliding by 8 semitones, with even and with falling harmonics."""
     made = []
     time = np.arange(2 * RATE) / RATE
-    for base in np.geomspace(80, 400, 15):
+    for base in np.geomspace(90, 370, 15):
         for glide, falls in ((0.0, 0.0), (4.0, 0.0), (-4.0, 1.0), (0.0, 1.0)):
             f0_hz = base * 2 ** (glide * (time - 1) / 12)
             phase = 2 * np.pi * np.cumsum(f0_hz) / RATE + seed.uniform(0, 6.28)

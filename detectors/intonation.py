@@ -10,6 +10,9 @@ from detectors.columns import HOPS_PER_STEP, SETTLE_STEPS, Picked, Settled, Stat
 from detectors.values import BoolArray, FloatArray, IntArray
 
 MEDIAN_HOPS = 5
+LEAST_AGREEING_HOPS = 3
+AGREES = 0.13
+"""Share by which one hop may differ from the median: two semitones in 20 ms are the fastest a voice moves."""
 LOOKS_BACK_HOPS = 4
 """The median of 5 stands for the sound 2 hops earlier, its frame for 1.5 hops before that."""
 RING_HOPS = 1024
@@ -52,17 +55,22 @@ def semitones(f0_hz: FloatArray | float) -> FloatArray:
 
 
 def contour(state: State, f0_hz: FloatArray, voicing: FloatArray, counts: IntArray) -> FloatArray:
-    """(rows, hops): pitch in Hz, the median of the voiced among 5 hops, 0 where their middle one is not voiced."""
+    """(rows, hops): pitch in Hz, the median of the voiced among 5 hops, 0 where their middle one is not voiced.
+
+    At least 3 of the 5 must agree with it: noise also looks periodic now and then, but not with one period.
+    """
     voiced = np.where(voicing > LEAST_VOICING, f0_hz, np.float32(0))
-    if not voiced.any() and not state["raw"].any():
-        return voiced
     both = np.concatenate([state["raw"], voiced], axis=1)
     delay(state["raw"], voiced, counts)
-    five = np.sort(np.lib.stride_tricks.sliding_window_view(both, MEDIAN_HOPS, axis=1), axis=2)
-    unvoiced = (five == 0).sum(axis=2, keepdims=True)
-    median = np.take_along_axis(five, np.minimum((MEDIAN_HOPS + unvoiced) // 2, MEDIAN_HOPS - 1), axis=2)[..., 0]
-    middle = both[:, MEDIAN_HOPS // 2 : MEDIAN_HOPS // 2 + voiced.shape[1]]
-    return np.where(middle > 0, median, np.float32(0))
+    row, hop = np.nonzero(both[:, MEDIAN_HOPS // 2 : MEDIAN_HOPS // 2 + voiced.shape[1]])
+    found = np.zeros_like(voiced)
+    if len(row):
+        five = np.sort(np.lib.stride_tricks.sliding_window_view(both, MEDIAN_HOPS, axis=1)[row, hop], axis=1)
+        unvoiced = (five == 0).sum(axis=1)
+        median = five[np.arange(len(row)), (MEDIAN_HOPS + unvoiced) // 2]
+        agree = (np.abs(five - median[:, None]) < AGREES * median[:, None]).sum(axis=1)
+        found[row, hop] = np.where(agree >= LEAST_AGREEING_HOPS, median, 0)
+    return found
 
 
 def accumulate(state: Picked, pitch_hz: FloatArray, block: Settled) -> None:
