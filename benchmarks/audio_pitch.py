@@ -26,6 +26,7 @@ from detectors.volume import active_speech_level
 GROSS = 0.2
 """An estimate more than this share off is a gross error; counted among frames voiced in truth and estimate."""
 BARS = {"clean": 1.0, "300-3400 Hz, µ-law": 2.5, "white noise 10 dB": 1.0}
+WORSE_THAN_PRAAT = 0.0
 CLIPS_A_SOURCE = 25
 LEAST_SECONDS = 1.0
 LEVEL_DBOV = -26.0
@@ -220,7 +221,7 @@ def lines(manifests: Sequence[Path]) -> list[Line]:
             told += [
                 Line(f"pitch of {kind}, {condition}: gross errors", mine, "%", BARS[condition]),
                 Line(f"pitch of {kind}, {condition}: gross errors of Praat", peer, "%"),
-                Line(f"pitch of {kind}, {condition}: gross errors more than Praat", mine - peer, "%", 0.0),
+                Line(f"pitch of {kind}, {condition}: gross errors more than Praat", mine - peer, "%", WORSE_THAN_PRAAT),
                 Line(f"pitch of {kind}, {condition}: voiced frames given a pitch", heard[0], "%"),
                 Line(f"pitch of {kind}, {condition}: voiced frames given a pitch by Praat", heard[1], "%"),
             ]

@@ -25,6 +25,8 @@ LONGEST_LAG = 114
 OCTAVE_COST = 0.03
 """What a period an octave longer must be clearer by to be taken for the voicing; Boersma 1993."""
 PITCH_OCTAVE_COST = 0.04
+LEAST_PEAK = 0.07
+"""A period that stands out less, of the root spectrum's, is noise's: peaks are low there, 0.1 to 0.6 for a voice."""
 FADES_HZ = (1500.0, 3500.0)
 """Pitch is read from what lies under these: higher harmonics move with every irregularity, and peaks grow narrow."""
 _BLIND_BINS = 4
@@ -99,15 +101,17 @@ def _analyse_some(frames: FloatArray, out: FloatArray) -> None:
     bend = before - 2 * peak + after
     shift = 0.5 * (before - after) / np.where(np.abs(bend) < 1e-9, -1, bend)
     lag = best + SHORTEST_LAG + np.clip(shift, -0.5, 0.5)
-    out[3] = np.where(strength[row, best] > 0, RATE / lag, 0)
+    out[3] = np.where((strength[row, best] > 0) & (peak > LEAST_PEAK), RATE / lag, 0)
 
 
 def _periods(power: FloatArray, octave_cost: float) -> tuple[FloatArray, FloatArray]:
     """Autocorrelation at every lag and one on either side, and how well each lag stands as the period, -1 if no peak."""
-    correlation = scipy.fft.irfft(power, FFT_SAMPLES, axis=1)
+    # The power is real and even, and a cosine transform of it costs half of an inverse FFT.
+    correlation = scipy.fft.dct(power, type=1, axis=1)
     around = correlation[:, SHORTEST_LAG - 1 : LONGEST_LAG + 2] * _UNBIAS
     around /= np.maximum(correlation[:, :1], np.float32(1e-12))
     middle, left, right = around[:, 1:-1], around[:, :-2], around[:, 2:]
     # Only peaks count: without this the slope down from lag 0 reads as a very high voice.
-    strength = np.where((middle >= left) & (middle > right), middle - _OCTAVES * np.float32(octave_cost), np.float32(-1))
+    strength = middle - _OCTAVES * np.float32(octave_cost)
+    np.copyto(strength, np.float32(-1), where=(middle < left) | (middle <= right))
     return around, strength
