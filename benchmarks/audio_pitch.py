@@ -205,7 +205,9 @@ def lines(manifests: Sequence[Path]) -> list[Line]:
     for kind, made in (("voices", voices(manifests)), ("harmonic tones", tones(np.random.default_rng(5)))):
         for condition, change in CONDITIONS.items():
             totals = {"ours": np.zeros(3, int), "Praat": np.zeros(3, int)}
-            sources: dict[str, dict[str, Any]] = defaultdict(lambda: {"ours": np.zeros(3, int), "Praat": np.zeros(3, int)})
+            sources: dict[str, dict[str, Any]] = defaultdict(
+                lambda: {"ours": np.zeros(3, int), "Praat": np.zeros(3, int)}
+            )
             for each in made:
                 level = active_speech_level(each.sound, RATE)[0]
                 sound = change(np.clip(each.sound * np.float32(10 ** ((LEVEL_DBOV - level) / 20)), -1, 1))

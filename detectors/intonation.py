@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from detectors.baselines import BASELINE, follow, value
 from detectors.columns import HOPS_PER_STEP, SETTLE_STEPS, Picked, Settled, State, delay

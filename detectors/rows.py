@@ -169,7 +169,9 @@ class Rows:
         values = losses.close_second(mine["losses"], slow)
         values |= voice_activity.close_second(mine["voice_activity"], slow)
         values |= volume.close_second(mine["volume"], slow, self.still["volume"][rows])
-        values |= speech_rate.close_second(cast("NDArray[np.void]", mine["speech_rate"]), slow, self.still["speech_rate"][rows])
+        values |= speech_rate.close_second(
+            cast("NDArray[np.void]", mine["speech_rate"]), slow, self.still["speech_rate"][rows]
+        )
         values |= intonation.close_second(mine["intonation"], slow, self.still["intonation"][rows])
         for state in mine.values():
             state.put_back()

@@ -89,7 +89,6 @@ def _follow_turns(rows: Rows, calls: list[tuple[Conversation, int]]) -> list[dic
     told[np.isnan(table)] = None
     for i, lines in zip(both, told.tolist(), strict=True):
         results[i] = {
-            side: dict(zip(turns.METRICS, line, strict=True))
-            for side, line in zip(SIDES_OF_A_CALL, lines, strict=True)
+            side: dict(zip(turns.METRICS, line, strict=True)) for side, line in zip(SIDES_OF_A_CALL, lines, strict=True)
         }
     return results

@@ -105,7 +105,7 @@ def _analyse_some(frames: FloatArray, out: FloatArray) -> None:
 
 
 def _periods(power: FloatArray, octave_cost: float) -> tuple[FloatArray, FloatArray]:
-    """Autocorrelation at every lag and one on either side, and how well each lag stands as the period, -1 if no peak."""
+    """Autocorrelation at every lag and one on either side; how well each lag stands as the period, -1 if no peak."""
     # The power is real and even, and a cosine transform of it costs half of an inverse FFT.
     correlation = scipy.fft.dct(power, type=1, axis=1)
     around = correlation[:, SHORTEST_LAG - 1 : LONGEST_LAG + 2] * _UNBIAS

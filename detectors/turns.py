@@ -100,7 +100,11 @@ def _follow_talk(state: NDArray[np.void], speech: BoolArray, known: BoolArray, h
         pause = np.where(now, 0, pause + heard)
         talked = np.where(now, np.minimum(talked + 1, 10 * INTO_TALK_STEPS), np.where(pause > BREATH_STEPS, 0, talked))
 
-    state["silent_steps"], state["talked_steps"], state["pause_steps"] = silent, talked, np.minimum(pause, LONGEST_PAUSE_STEPS)
+    state["silent_steps"], state["talked_steps"], state["pause_steps"] = (
+        silent,
+        talked,
+        np.minimum(pause, LONGEST_PAUSE_STEPS),
+    )
     state["both_steps"], state["apart_steps"], state["interrupter"] = both_steps, apart, interrupter
     for name, fresh in (("overtalk_steps", overtalk), ("interruptions", interruptions)):
         state[name][:, 1:] = state[name][:, :-1].copy()

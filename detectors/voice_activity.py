@@ -65,9 +65,7 @@ def begin(state: NDArray[np.void], row: int) -> None:
     state[row]["pause"] = LONGEST_FILLED_STEPS + 1
 
 
-def gate(
-    state: State, level_dbov: FloatArray, lost: BoolArray, counts: IntArray
-) -> tuple[BoolArray, BoolArray]:
+def gate(state: State, level_dbov: FloatArray, lost: BoolArray, counts: IntArray) -> tuple[BoolArray, BoolArray]:
     """(rows, steps) twice: loud enough to be this side's own voice, and so loud that it plainly is if it is voiced.
 
     More than 6 dB over the noise floor (a minimum that may rise 1.5 dB/s) and at most 32 dB under the speaker's own
@@ -101,7 +99,7 @@ def ask_webrtc(vads: Sequence[webrtcvad.Vad], sound: FloatArray, passes: BoolArr
     if not len(wanted[0]):
         return speech
     steps = sound.reshape(len(sound), -1, STEP_SAMPLES)[wanted]
-    pcm = memoryview((steps * np.float32(FULL_SCALE)).astype(np.int16)).cast("B")
+    pcm = (steps * np.float32(FULL_SCALE)).astype(np.int16).data.cast("B")
     width = 2 * STEP_SAMPLES
     speech[wanted] = [
         vads[row].is_speech(pcm[at : at + width], RATE, STEP_SAMPLES)
