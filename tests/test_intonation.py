@@ -89,11 +89,11 @@ def test_pitch_of_read_speech_is_praats():
 
 
 def test_a_strong_first_formant_on_the_second_harmonic_does_not_double_the_pitch():
-    # 20 dB more in the second harmonic than in any other: its period is half of the voice's.
+    # 30 dB more in the second harmonic than in any other: with the plain correlation the octave above wins.
     time = np.arange(4 * 8000) / 8000
-    weights = {n: 10.0 if n == 2 else 1.0 for n in range(1, 15)}
+    weights = {n: 30.0 if n == 2 else 1.0 for n in range(1, 15)}
     sound = sum(w * np.sin(2 * np.pi * 200 * n * time + n * n) for n, w in weights.items())
-    sound = np.asarray(0.01 * sound * (0.2 + np.sin(np.pi * 4 * time) ** 2), np.float32)
+    sound = np.asarray(0.004 * sound * (0.2 + np.sin(np.pi * 4 * time) ** 2), np.float32)
     pitch = list(column(scores_of(cut(sound[None], sides=AGENT), batch=10), "agent", "intonation.f0_hz").values())
     assert pitch
     assert np.abs(semitones_between(pitch, 200.0)).max() < 0.2
