@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from detectors import spectrum
 from detectors.baselines import BASELINE, follow, value
 from detectors.columns import HOPS_PER_STEP, SETTLE_STEPS, Picked, Settled, State, delay
 from detectors.values import BoolArray, FloatArray, IntArray
@@ -32,7 +33,6 @@ STATE = np.dtype(
 METRICS = ("intonation.f0_hz", "intonation.f0_shift_semitones", "intonation.spread_semitones")
 BASELINE_METRIC = "intonation.f0_hz"
 
-LEAST_VOICING = 0.5
 F0_SECONDS = 5
 LEAST_F0_HOPS = 50
 SPREAD_HOPS = 1000
@@ -58,7 +58,7 @@ def contour(state: State, f0_hz: FloatArray, voicing: FloatArray, counts: IntArr
 
     At least 3 of the 5 must agree with it: noise also looks periodic now and then, but not with one period.
     """
-    voiced = np.where(voicing > LEAST_VOICING, f0_hz, np.float32(0))
+    voiced = np.where(voicing > spectrum.LEAST_VOICING, f0_hz, np.float32(0))
     both = np.concatenate([state["raw"], voiced], axis=1)
     delay(state["raw"], voiced, counts)
     row, hop = np.nonzero(both[:, MEDIAN_HOPS // 2 : MEDIAN_HOPS // 2 + voiced.shape[1]])

@@ -24,6 +24,8 @@ LONGEST_LAG = 114
 """480 to 70 Hz at 8 kHz."""
 OCTAVE_COST = 0.03
 """What a period an octave longer must be clearer by to be taken for the voicing; Boersma 1993."""
+LEAST_VOICING = 0.5
+"""What is less periodic has no pitch that would mean anything, and none is looked for."""
 PITCH_OCTAVE_COST = 0.04
 LEAST_PEAK = 0.07
 """A period that stands out less, of the root spectrum's, is noise's: peaks are low there, 0.1 to 0.6 for a voice."""
@@ -66,7 +68,7 @@ def analyse(frames: FloatArray, row: IntArray, hop: IntArray) -> FloatArray:
     LOW and HIGH are the mean squares in 250-800 and 800-2800 Hz. VOICING is the height of the best period, 0 none to
     1 perfectly periodic: autocorrelation of the windowed frame divided by the window's own, after Boersma 1993
     ("Accurate short-term analysis of the fundamental frequency"), periods of 17 to 114 samples. F0 in Hz, 0 where
-    there is none, is the best period of the same with the root of the magnitudes for the power (a generalised
+    VOICING is at most 0.5, is the best period of the same with the root of the magnitudes for the power (a generalised
     autocorrelation, Tolonen & Karjalainen 2000): it hears the harmonics alike, be they in a formant or not, so that a
     telephone that takes the fundamental, or a strong first formant, does not double the pitch.
     """
@@ -90,18 +92,20 @@ def _analyse_some(frames: FloatArray, out: FloatArray) -> None:
     best = np.argmax(strength, axis=1)
     out[2] = np.where(strength[row, best] > 0, np.clip(around[row, best + 1], 0, 1), 0)
 
-    flat = power[:, : len(_FADING)]
+    voiced = np.flatnonzero(out[2] > LEAST_VOICING)
+    root = power[voiced]
+    flat = root[:, : len(_FADING)]
     np.sqrt(flat, out=flat)
     np.sqrt(flat, out=flat)
     flat *= _FADING
-    power[:, len(_FADING) :] = 0
-    around, strength = _periods(power, PITCH_OCTAVE_COST)
-    best = np.argmax(strength, axis=1)
+    root[:, len(_FADING) :] = 0
+    around, strength = _periods(root, PITCH_OCTAVE_COST)
+    row, best = row[: len(voiced)], np.argmax(strength, axis=1)
     before, peak, after = around[row, best], around[row, best + 1], around[row, best + 2]
     bend = before - 2 * peak + after
     shift = 0.5 * (before - after) / np.where(np.abs(bend) < 1e-9, -1, bend)
     lag = best + SHORTEST_LAG + np.clip(shift, -0.5, 0.5)
-    out[3] = np.where((strength[row, best] > 0) & (peak > LEAST_PEAK), RATE / lag, 0)
+    out[3, voiced] = np.where((strength[row, best] > 0) & (peak > LEAST_PEAK), RATE / lag, 0)
 
 
 def _periods(power: FloatArray, octave_cost: float) -> tuple[FloatArray, FloatArray]:
