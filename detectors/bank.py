@@ -154,14 +154,17 @@ class Bank:
         missing, lost = gap
         call.next_seq[chunk.sides] = chunk.seq + 1
         for side, samples in zip(chunk.sides, chunk.samples, strict=False):
-            if side not in SIDES_OF_A_CALL:
-                continue
             track = call.tracks.get(side)
             if track is None:
+                if side not in SIDES_OF_A_CALL:
+                    continue
                 track = self._begin(call, side, chunk.offset_seconds)
             elif missing:
                 self._fill(call, track, missing, lost)
-            track.add(decode.to_8k(self._rows.columns["decode"], track.row, samples, chunk.rate))
+            if chunk.rate != RATE:
+                pcm = decode.to_8k(self._rows.columns["decode"], track.row, samples, chunk.rate)
+                samples = pcm.astype(np.float32) / np.float32(decode.FULL_SCALE)
+            track.add(samples)
 
     def _fill(self, call: Conversation, track: Track, missing_seconds: float, lost: bool) -> None:
         """Put a gap into the track; of a very long one the middle is skipped in whole seconds."""
@@ -176,20 +179,19 @@ class Bank:
 
     def _advance(self, tracks: Iterable[Track]) -> None:
         """Run the detectors over everything that waits, closing seconds on the way."""
-        waiting = [track for track in tracks if track.pending]
+        waiting = [track for track in tracks if track.waiting >= STEP_SAMPLES]
         while waiting:
             self._rows.advance(waiting)
             ended = [track for track in waiting if track.ends_second]
             if ended:
                 self._close(ended)
-            waiting = [track for track in waiting if track.pending]
+            waiting = [track for track in waiting if track.waiting >= STEP_SAMPLES]
 
     def _close(self, ended: list[Track]) -> None:
         """Keep the metrics of the seconds that are settled until their conversations can be scored."""
         fresh = np.ones(len(ended), bool)
         for i, track in enumerate(ended):
-            fields = track.call.slow.get(track.side)
-            if fields is not None:
+            if track.call.slow and (fields := track.call.slow.get(track.side)) is not None:
                 fresh[i] = fields["seconds"] < track.second
                 if fresh[i]:
                     slow.load(self._rows, track.row, track.call.slow.pop(track.side))
@@ -197,5 +199,6 @@ class Bank:
         metrics, bits = self._rows.close_second(rows, fresh)
         lost = self._rows.columns["losses"]["lost_seconds"][rows].tolist()
         for track, values, speech, known, gone in zip(ended, metrics, *bits.tolist(), lost, strict=True):
-            if track.call.scored_second is None or track.second > track.call.scored_second:
-                track.call.closed.setdefault(track.second, {})[track.side] = (values, speech, known, gone)
+            call, second = track.call, track.second
+            if call.scored_second is None or second > call.scored_second:
+                call.closed.setdefault(second, {})[track.side] = (values, speech, known, gone)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,52 @@ class Settled:
     """False where audio was lost, before the row began, and past `counts`."""
     speech: BoolArray
     """True where this side speaks; never where not `known`."""
+
+
+class Picked:
+    """The rows that a pass works on, out of a detector's columns; used like a structured array of just these rows.
+
+    A field is copied when it is first asked for, so that loops over steps run through memory without gaps, and
+    `put_back` writes all of them again. `at` and `put` reach single cells, for fields too long to copy.
+    """
+
+    def __init__(self, columns: NDArray[np.void], rows: IntArray) -> None:
+        self._columns = columns
+        self._rows = rows
+        self._fields: dict[str, NDArray[Any]] = {}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        field = self._fields.get(name)
+        if field is None:
+            field = self._fields[name] = self._columns[name][self._rows]
+        return field
+
+    def __setitem__(self, name: str, values: Any) -> None:
+        field = self._fields.get(name)
+        if field is None:
+            kind = self._columns.dtype[name]
+            field = self._fields[name] = np.empty((len(self._rows), *kind.shape), kind.base)
+        field[...] = values
+
+    def at(self, name: str, row: IntArray, column: IntArray) -> NDArray[Any]:
+        """Cells (row, column) of a field that has one axis besides the rows."""
+        return np.asarray(self._columns[name][self._rows[row], column])
+
+    def put(self, name: str, row: IntArray, column: IntArray, values: NDArray[Any]) -> None:
+        """Set cells (row, column) of a field that has one axis besides the rows."""
+        self._columns[name][self._rows[row], column] = values
+
+    def put_back(self) -> None:
+        """Write what was taken, and may have changed, into the columns."""
+        for name, field in self._fields.items():
+            self._columns[name][self._rows] = field
+
+
+State = NDArray[np.void] | Picked
+"""Rows of a detector's columns, as they are or picked."""
 
 
 def delay(waiting: NDArray[T], fresh: NDArray[T], counts: IntArray) -> NDArray[T]:

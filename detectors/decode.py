@@ -80,6 +80,19 @@ def to_pcm16(samples: FloatArray) -> NDArray[np.int16]:
     return np.asarray(scaled.astype(np.int16))
 
 
+def round_to_16_bits(samples: FloatArray, loudest: float) -> None:
+    """Put float32 samples, in place, on the grid that `to_pcm16` gives, without leaving full scale 1.0.
+
+    `loudest` is at least the largest size among them, or not a number where one of them is none.
+    """
+    samples *= np.float32(FULL_SCALE)
+    np.rint(samples, out=samples)
+    if not loudest * FULL_SCALE <= 32767 and not (samples.max() <= 32767 and samples.min() >= -32768):
+        np.nan_to_num(samples, copy=False, nan=0.0)
+        np.clip(samples, -32768, 32767, out=samples)
+    samples *= np.float32(1 / FULL_SCALE)
+
+
 def encode_mulaw(samples: FloatArray) -> bytes:
     """G.711 µ-law of one channel, shape (n,); each sample becomes the code whose value is nearest below in size."""
     pcm = to_pcm16(samples).astype(np.int32)

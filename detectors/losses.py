@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.columns import SETTLE_STEPS, STEP_SAMPLES, STEP_SECONDS, STEPS_PER_SECOND, Settled, delay, within
+from detectors.columns import SETTLE_STEPS, STEP_SAMPLES, STEP_SECONDS, STEPS_PER_SECOND, Settled, State, delay, within
 from detectors.values import BoolArray, FloatArray
 
 WINDOW_SECONDS = 10
@@ -35,7 +35,7 @@ def clipped(blocks: FloatArray) -> NDArray[np.int16]:
     return np.asarray((np.abs(blocks) >= CLIPPED).sum(axis=2), np.int16)
 
 
-def accumulate(state: NDArray[np.void], full_scale: NDArray[np.int16], block: Settled) -> None:
+def accumulate(state: State, full_scale: NDArray[np.int16], block: Settled) -> None:
     """Add the block; `full_scale` (rows, steps) counts the samples at full scale of the steps that come in now."""
     settled = delay(state["waiting_clipped"], full_scale, block.counts)
     columns = block.known.shape[1]
@@ -46,7 +46,7 @@ def accumulate(state: NDArray[np.void], full_scale: NDArray[np.int16], block: Se
     state["steps"][:, 0] += block.known.sum(axis=1)
 
 
-def close_second(state: NDArray[np.void], slow: BoolArray) -> dict[str, FloatArray]:
+def close_second(state: State, slow: BoolArray) -> dict[str, FloatArray]:
     """Lost seconds and clipped share of the last 10 s, one per row."""
     state["lost_seconds"] += np.where(slow, state["lost_steps"][:, 0] * STEP_SECONDS, 0)
     lost = state["lost_steps"].sum(axis=1) / STEPS_PER_SECOND

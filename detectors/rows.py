@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from types import ModuleType
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors import decode, intonation, losses, spectrum, speech_rate, turns, voice_activity, volume
-from detectors.columns import HOP_SAMPLES, HOPS_PER_STEP, STEP_SAMPLES, STEPS_PER_SECOND, decibels
-from detectors.decode import FULL_SCALE
+from detectors.columns import (
+    HOP_SAMPLES,
+    HOPS_PER_STEP,
+    SETTLE_STEPS,
+    STEP_SAMPLES,
+    STEPS_PER_SECOND,
+    Picked,
+    decibels,
+)
 from detectors.tracks import Track
 from detectors.values import BoolArray, FloatArray, IntArray
 
@@ -24,9 +33,11 @@ DETECTORS: dict[str, ModuleType] = {
 """Detectors that have one row per (conversation, side); `turns` has one per conversation. Order of their metrics."""
 
 SIDE_METRICS = tuple(name for detector in DETECTORS.values() for name in detector.METRICS)
-ROWS_AT_ONCE = 256
-STEPS_AT_ONCE = 20
-"""256 rows of 0.4 s are 3.5 MB of sound: more falls out of the cache, fewer pay numpy's overhead more often."""
+ROWS_AT_ONCE = 1024
+STEPS_AT_ONCE = 25
+"""The more rows a pass has, the less numpy's overhead costs each: what goes step by step costs a call of it each."""
+ROWS_IN_CACHE = 64
+"""Rows whose samples are worked on together: 64 of 0.5 s are 1 MB, more fall out of the cache between two looks."""
 
 _HOP = HOP_SAMPLES
 _TAIL = spectrum.TAIL_SAMPLES
@@ -44,7 +55,7 @@ class Rows:
         self.turns = np.zeros(self.capacity // 2, turns.STATE)
         self.still = {metric: np.zeros(self.capacity, bool) for metric in ("volume", "speech_rate", "intonation")}
         """Rows whose baseline stands still, per detector: their metric is over its limit."""
-        self._sound = np.zeros((ROWS_AT_ONCE, _TAIL + STEPS_AT_ONCE * STEP_SAMPLES), np.float32)
+        self._sound = np.zeros((0, _TAIL + STEPS_AT_ONCE * STEP_SAMPLES), np.float32)
 
     def grow(self) -> None:
         """Double the number of rows."""
@@ -67,54 +78,77 @@ class Rows:
             flags[row] = False
 
     def advance(self, tracks: Sequence[Track]) -> None:
-        """Take each track on by the steps it has, at most to where its current second is settled and 0.4 s."""
-        room = [min(t.pending, STEPS_PER_SECOND - t.settled % STEPS_PER_SECOND, STEPS_AT_ONCE) for t in tracks]
-        order = sorted(range(len(tracks)), key=lambda i: -room[i])
+        """Take each track on by the steps it has, at most to where its current second is settled and 0.5 s."""
+        room = np.array([t.waiting for t in tracks]) // STEP_SAMPLES
+        settled = np.array([t.step for t in tracks]) - SETTLE_STEPS
+        room = np.minimum(np.minimum(room, STEPS_PER_SECOND - settled % STEPS_PER_SECOND), STEPS_AT_ONCE)
+        order = np.argsort(-room, kind="stable")
         for start in range(0, len(order), ROWS_AT_ONCE):
             some = order[start : start + ROWS_AT_ONCE]
-            self._pass([tracks[i] for i in some], np.array([room[i] for i in some]))
+            self._pass([tracks[i] for i in some.tolist()], room[some], settled[some])
 
-    def _pass(self, tracks: list[Track], counts: IntArray) -> None:
-        """One block: rows sorted by falling `counts` of steps."""
+    def _pass(self, tracks: list[Track], counts: IntArray, first_step: IntArray) -> None:
+        """One block: rows sorted by falling `counts` of steps, the first of them settling `first_step`."""
         rows = np.array([track.row for track in tracks])
-        first_step = np.array([track.settled for track in tracks])
-        steps = int(counts[0])
-        sound = self._sound[: len(rows), : _TAIL + steps * STEP_SAMPLES]
-        sound[:, _TAIL:] = 0
-        lost = np.zeros((len(rows), steps), bool)
-        pcm: list[bytes] = []
-        for i, (track, count) in enumerate(zip(tracks, counts.tolist(), strict=True)):
-            taken, lost_steps = track.take(count)
-            pcm.append(taken)
-            sound[i, _TAIL : _TAIL + count * STEP_SAMPLES] = np.frombuffer(taken, np.int16)
-            if lost_steps is not None:
-                lost[i, :count] = lost_steps
-        sound[:, _TAIL:] *= np.float32(1 / FULL_SCALE)
-        tail = self.columns["spectrum"]["tail"]
-        sound[:, :_TAIL] = tail[rows]
-        tail[rows] = np.take_along_axis(sound, counts[:, None] * STEP_SAMPLES + np.arange(_TAIL), axis=1)
-
-        blocks = sound[:, _TAIL:].reshape(len(rows), steps, STEP_SAMPLES)
-        mean = blocks.mean(axis=2)
-        # Without the mean: a line's DC offset is not loudness.
-        power = np.maximum(np.einsum("rks,rks->rk", blocks, blocks) / np.float32(STEP_SAMPLES) - mean * mean, 0)
-        mine = {name: self.columns[name][rows] for name in DETECTORS}
+        sound, power, full_scale, lost = self._hear(tracks, rows, counts)
+        mine = {name: Picked(self.columns[name], rows) for name in DETECTORS}
         active = mine["voice_activity"]
         passes, plain = voice_activity.gate(active, decibels(power), lost, counts)
-        raw = voice_activity.ask_webrtc([track.vad for track in tracks], pcm, passes)
+        raw = voice_activity.ask_webrtc([track.vad for track in tracks], sound[:, _TAIL:], passes)
         low, high, voicing, f0_hz = self._frames(sound, np.repeat(passes, HOPS_PER_STEP, axis=1))
         raw = voice_activity.weigh(raw, plain, power, low + high, voicing)
         settled = voice_activity.settle(active, raw, passes, lost, counts, first_step)
         hops = counts * HOPS_PER_STEP
         voice_activity.accumulate(active, settled)
         volume.accumulate(mine["volume"], power, settled)
-        rate = mine["speech_rate"]
+        rate = cast("NDArray[np.void]", mine["speech_rate"])
         speech_rate.accumulate(rate, speech_rate.nuclei(rate, low, high, voicing, hops), settled)
         pitch = mine["intonation"]
         intonation.accumulate(pitch, intonation.contour(pitch, f0_hz, voicing, hops), settled)
-        losses.accumulate(mine["losses"], losses.clipped(blocks), settled)
-        for name, state in mine.items():
-            self.columns[name][rows] = state
+        losses.accumulate(mine["losses"], full_scale, settled)
+        for state in mine.values():
+            state.put_back()
+
+    def _hear(
+        self, tracks: list[Track], rows: IntArray, counts: IntArray
+    ) -> tuple[FloatArray, FloatArray, NDArray[np.int16], BoolArray]:
+        """Sound (rows, tail and samples) on the grid of 16 bits; mean square, samples at full scale, lost by step."""
+        steps = int(counts[0])
+        sound = self._sound_of(len(rows))[:, : _TAIL + steps * STEP_SAMPLES]
+        power = np.empty((len(rows), steps), np.float32)
+        full_scale = np.zeros((len(rows), steps), np.int16)
+        lost = np.zeros((len(rows), steps), bool)
+        tail = self.columns["spectrum"]["tail"]
+        sound[:, :_TAIL] = tail[rows]
+        amounts = counts.tolist()
+        for start in range(0, len(rows), ROWS_IN_CACHE):
+            some = slice(start, start + ROWS_IN_CACHE)
+            fresh = sound[some, _TAIL:]
+            for i, track in enumerate(tracks[some], start):
+                count = amounts[i]
+                line = sound[i, _TAIL:]
+                lost_steps = track.take(count, line)
+                line[count * STEP_SAMPLES :] = 0
+                if lost_steps is not None:
+                    lost[i, :count] = lost_steps
+            blocks = fresh.reshape(len(fresh), steps, STEP_SAMPLES)
+            # No sample is larger than the root of its step's energy: in silence nothing else need be looked through.
+            loudest = math.sqrt(float(np.einsum("rks,rks->rk", blocks, blocks).max(initial=0)))
+            decode.round_to_16_bits(fresh, loudest)
+            mean = np.einsum("rks->rk", blocks) / np.float32(STEP_SAMPLES)
+            square = np.einsum("rks,rks->rk", blocks, blocks) / np.float32(STEP_SAMPLES)
+            # Without the mean: a line's DC offset is not loudness.
+            np.maximum(square - mean * mean, 0, out=power[some])
+            if not loudest < losses.CLIPPED - 1 / decode.FULL_SCALE:
+                full_scale[some] = losses.clipped(blocks)
+        ends = counts[:, None] * STEP_SAMPLES + np.arange(_TAIL)
+        tail[rows] = np.take_along_axis(sound, ends, axis=1)
+        return sound, power, full_scale, lost
+
+    def _sound_of(self, rows: int) -> NDArray[np.float32]:
+        if len(self._sound) < rows:
+            self._sound = np.zeros((min(ROWS_AT_ONCE, 2 * rows), _TAIL + STEPS_AT_ONCE * STEP_SAMPLES), np.float32)
+        return self._sound[:rows]
 
     def _frames(self, sound: FloatArray, wanted: BoolArray) -> NDArray[np.float32]:
         """(4, rows, hops): energies, voicing and pitch of the wanted hops; the rest is silence and costs nothing."""
@@ -130,17 +164,18 @@ class Rows:
 
         `slow` (rows,) is False where totals and baselines already hold this second (a call that is read back).
         """
-        mine = {name: self.columns[name][rows] for name in DETECTORS}
+        mine = {name: Picked(self.columns[name], rows) for name in DETECTORS}
         bits = np.stack([mine["voice_activity"]["second_speech"], mine["voice_activity"]["second_known"]])
         values = losses.close_second(mine["losses"], slow)
         values |= voice_activity.close_second(mine["voice_activity"], slow)
         values |= volume.close_second(mine["volume"], slow, self.still["volume"][rows])
-        values |= speech_rate.close_second(mine["speech_rate"], slow, self.still["speech_rate"][rows])
+        values |= speech_rate.close_second(
+            cast("NDArray[np.void]", mine["speech_rate"]), slow, self.still["speech_rate"][rows]
+        )
         values |= intonation.close_second(mine["intonation"], slow, self.still["intonation"][rows])
-        for name, state in mine.items():
-            self.columns[name][rows] = state
-        table = np.stack([values[name] for name in SIDE_METRICS], axis=1).tolist()
-        return [
-            {name: None if value != value else value for name, value in zip(SIDE_METRICS, line, strict=True)}
-            for line in table
-        ], bits
+        for state in mine.values():
+            state.put_back()
+        table = np.stack([values[name] for name in SIDE_METRICS], axis=1)
+        known = table.astype(object)
+        known[np.isnan(table)] = None
+        return [dict(zip(SIDE_METRICS, line, strict=True)) for line in known.tolist()], bits

@@ -23,7 +23,7 @@ _NO_TURNS: dict[str, float | None] = dict.fromkeys(turns.METRICS)
 def score(rows: Rows, calls: Mapping[str, Conversation]) -> list[Score]:
     """Every second of `calls` that is complete, all calls at once, second by second; in order of call and time."""
     scores: dict[str, list[Score]] = {name: [] for name in calls}
-    waiting = dict(calls)
+    waiting = {name: call for name, call in calls.items() if call.closed}
     while waiting:
         ready = {name: second for name, call in waiting.items() if (second := _ready(call)) is not None}
         waiting = {name: waiting[name] for name in ready}
@@ -40,15 +40,16 @@ def score(rows: Rows, calls: Mapping[str, Conversation]) -> list[Score]:
             )
             scores[name].append(Score(name, float(ready[name]), sides, lost))
             call.scored_second = ready[name]
+        waiting = {name: call for name, call in waiting.items() if call.closed}
     return [each for some in scores.values() for each in some]
 
 
 def _ready(call: Conversation) -> int | None:
-    """The earliest second that can be scored, if any."""
-    if not call.closed:
-        return None
+    """The earliest second that can be scored, if any; the call has closed one."""
     second = min(call.closed)
-    if call.finished or second + WAITS_SECONDS <= max(track.end_sample for track in call.tracks.values()) / RATE:
+    if call.finished or len(call.closed[second]) == len(SIDES_OF_A_CALL):
+        return second
+    if second + WAITS_SECONDS <= max(track.end_sample for track in call.tracks.values()) / RATE:
         return second
     # A side that is past this second without having closed it began later than it.
     waits = any(
@@ -83,10 +84,11 @@ def _follow_turns(rows: Rows, calls: list[tuple[Conversation, int]]) -> list[dic
     state = rows.turns[index]
     values = turns.follow(state, speech, known, held)
     rows.turns[index] = state
-    table = np.stack([values[name] for name in turns.METRICS], axis=2).tolist()
-    for i, lines in zip(both, table, strict=True):
+    table = np.stack([values[name] for name in turns.METRICS], axis=2)
+    told = table.astype(object)
+    told[np.isnan(table)] = None
+    for i, lines in zip(both, told.tolist(), strict=True):
         results[i] = {
-            side: {n: None if v != v else v for n, v in zip(turns.METRICS, line, strict=True)}
-            for side, line in zip(SIDES_OF_A_CALL, lines, strict=True)
+            side: dict(zip(turns.METRICS, line, strict=True)) for side, line in zip(SIDES_OF_A_CALL, lines, strict=True)
         }
     return results

@@ -23,7 +23,14 @@ SHORTEST_LAG = 17
 LONGEST_LAG = 114
 """480 to 70 Hz at 8 kHz."""
 OCTAVE_COST = 0.03
-"""An octave lower must be this much stronger; Boersma 1993. 0.01 gives 5.8 % gross errors, 0.03 gives 1.5 %."""
+"""What a period an octave longer must be clearer by to be taken for the voicing; Boersma 1993."""
+LEAST_VOICING = 0.5
+"""What is less periodic has no pitch that would mean anything, and none is looked for."""
+PITCH_OCTAVE_COST = 0.04
+LEAST_PEAK = 0.07
+"""A period that stands out less, of the root spectrum's, is noise's: peaks are low there, 0.1 to 0.6 for a voice."""
+FADES_HZ = (1500.0, 3500.0)
+"""Pitch is read from what lies under these: higher harmonics move with every irregularity, and peaks grow narrow."""
 _BLIND_BINS = 4
 """Bins under 55 Hz are dropped: DC and mains hum would read as a perfect period."""
 _FRAMES_AT_ONCE = 512
@@ -43,18 +50,27 @@ def _window_correlation() -> NDArray[np.float32]:
     return np.asarray(correlation[SHORTEST_LAG - 1 : LONGEST_LAG + 2] / correlation[0], np.float32)
 
 
+def _fading() -> NDArray[np.float32]:
+    """Weights of the bins up to where the pitch's band ends."""
+    hertz = np.arange(_bins(FADES_HZ).stop) * RATE / FFT_SAMPLES
+    return np.asarray(np.clip((FADES_HZ[1] - hertz) / (FADES_HZ[1] - FADES_HZ[0]), 0, 1), np.float32)
+
+
 _LOW, _HIGH = _bins(LOW_HZ), _bins(HIGH_HZ)
+_FADING = _fading()
 _UNBIAS = 1 / _window_correlation()
-_COST = (OCTAVE_COST * np.log2(np.arange(SHORTEST_LAG, LONGEST_LAG + 1) / SHORTEST_LAG)).astype(np.float32)
+_OCTAVES = np.log2(np.arange(SHORTEST_LAG, LONGEST_LAG + 1) / SHORTEST_LAG).astype(np.float32)
 
 
 def analyse(frames: FloatArray, row: IntArray, hop: IntArray) -> FloatArray:
     """(4, n) of LOW, HIGH, VOICING, F0 for the frames `frames[row, hop]`, each of 320 samples, full scale 1.0.
 
     LOW and HIGH are the mean squares in 250-800 and 800-2800 Hz. VOICING is the height of the best period, 0 none to
-    1 perfectly periodic, and F0 its frequency in Hz, 0 where there is none: autocorrelation of the windowed frame
-    divided by the window's own, after Boersma 1993 ("Accurate short-term analysis of the fundamental frequency"),
-    periods of 17 to 114 samples, refined by a parabola.
+    1 perfectly periodic: autocorrelation of the windowed frame divided by the window's own, after Boersma 1993
+    ("Accurate short-term analysis of the fundamental frequency"), periods of 17 to 114 samples. F0 in Hz, 0 where
+    VOICING is at most 0.5, is the best period of the same with the root of the magnitudes for the power (a generalised
+    autocorrelation, Tolonen & Karjalainen 2000): it hears the harmonics alike, be they in a formant or not, so that a
+    telephone that takes the fundamental, or a strong first formant, does not double the pitch.
     """
     out = np.zeros((4, len(row)), np.float32)
     for start in range(0, len(row), _FRAMES_AT_ONCE):
@@ -71,18 +87,35 @@ def _analyse_some(frames: FloatArray, out: FloatArray) -> None:
     out[0] = power[:, _LOW].sum(axis=1) * scale
     out[1] = power[:, _HIGH].sum(axis=1) * scale
 
-    correlation = scipy.fft.irfft(power, FFT_SAMPLES, axis=1)
+    around, strength = _periods(power, OCTAVE_COST)
+    row = np.arange(len(frames))
+    best = np.argmax(strength, axis=1)
+    out[2] = np.where(strength[row, best] > 0, np.clip(around[row, best + 1], 0, 1), 0)
+
+    voiced = np.flatnonzero(out[2] > LEAST_VOICING)
+    root = power[voiced]
+    flat = root[:, : len(_FADING)]
+    np.sqrt(flat, out=flat)
+    np.sqrt(flat, out=flat)
+    flat *= _FADING
+    root[:, len(_FADING) :] = 0
+    around, strength = _periods(root, PITCH_OCTAVE_COST)
+    row, best = row[: len(voiced)], np.argmax(strength, axis=1)
+    before, peak, after = around[row, best], around[row, best + 1], around[row, best + 2]
+    bend = before - 2 * peak + after
+    shift = 0.5 * (before - after) / np.where(np.abs(bend) < 1e-9, -1, bend)
+    lag = best + SHORTEST_LAG + np.clip(shift, -0.5, 0.5)
+    out[3, voiced] = np.where((strength[row, best] > 0) & (peak > LEAST_PEAK), RATE / lag, 0)
+
+
+def _periods(power: FloatArray, octave_cost: float) -> tuple[FloatArray, FloatArray]:
+    """Autocorrelation at every lag and one on either side; how well each lag stands as the period, -1 if no peak."""
+    # The power is real and even, and a cosine transform of it costs half of an inverse FFT.
+    correlation = scipy.fft.dct(power, type=1, axis=1)
     around = correlation[:, SHORTEST_LAG - 1 : LONGEST_LAG + 2] * _UNBIAS
     around /= np.maximum(correlation[:, :1], np.float32(1e-12))
     middle, left, right = around[:, 1:-1], around[:, :-2], around[:, 2:]
     # Only peaks count: without this the slope down from lag 0 reads as a very high voice.
-    strength = np.where((middle >= left) & (middle > right), middle - _COST, np.float32(-1))
-    best = np.argmax(strength, axis=1)
-    row = np.arange(len(frames))
-    peak, before, after = middle[row, best], left[row, best], right[row, best]
-    found = strength[row, best] > 0
-    bend = before - 2 * peak + after
-    shift = 0.5 * (before - after) / np.where(np.abs(bend) < 1e-9, -1, bend)
-    lag = best + SHORTEST_LAG + np.clip(shift, -0.5, 0.5)
-    out[2] = np.where(found, np.clip(peak, 0, 1), 0)
-    out[3] = np.where(found, RATE / lag, 0)
+    strength = middle - _OCTAVES * np.float32(octave_cost)
+    np.copyto(strength, np.float32(-1), where=(middle < left) | (middle <= right))
+    return around, strength

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import webrtcvad
-from numpy.typing import NDArray
 
 from detectors.columns import SETTLE_STEPS, STEP_SAMPLES, STEPS_PER_SECOND
 from detectors.decode import RATE
-from detectors.values import SIDES_OF_A_CALL, BoolArray, Chunk, Side
+from detectors.values import SIDES_OF_A_CALL, BoolArray, Chunk, FloatArray, Side
 
 JITTER_SECONDS = 0.04
 """Offsets this much late are a publisher's rounding or clock, not silence; drift is made good once it exceeds this."""
 LONGEST_GAP_SECONDS = 60
 """Of a longer gap only this much is filled in: every window is empty after it, and a wrong offset costs no more."""
-_BYTES = 2 * STEP_SAMPLES
+_ZERO = np.float32(0)
+_NO_HOLD = np.zeros(STEPS_PER_SECOND, bool)
 
 
 class Track:
     """One side's 8 kHz sound on the call's time line, waiting to be cut into 20 ms steps."""
 
-    __slots__ = ("call", "end_sample", "first_step", "lost", "row", "side", "sound", "step", "vad")
+    __slots__ = ("call", "end_sample", "first_step", "lost", "pieces", "row", "side", "step", "vad", "waiting")
 
     def __init__(self, call: Conversation, side: Side, offset_seconds: float, vad: webrtcvad.Vad) -> None:
         self.call = call
@@ -34,27 +35,29 @@ class Track:
         self.end_sample = round(offset_seconds * RATE)
         """Time of the next sample that is expected, in samples since the call began."""
         self.first_step = self.step = self.end_sample // STEP_SAMPLES
-        """Index of the first step in `sound`."""
-        self.sound = bytearray(2 * (self.end_sample - self.step * STEP_SAMPLES))
+        """Index of the first step that waits."""
+        self.waiting = 0
+        """Samples in `pieces`."""
+        self.pieces: deque[FloatArray] = deque()
         self.lost: list[tuple[int, int]] = []
-        """Spans of samples since the call began that never arrived; `sound` holds zeros there."""
+        """Spans of samples since the call began that never arrived; `pieces` hold zeros there."""
+        before = self.end_sample - self.step * STEP_SAMPLES
+        self.end_sample -= before
+        self.add(np.broadcast_to(_ZERO, before))
 
-    def add(self, pcm: NDArray[np.int16]) -> None:
-        """Append samples."""
-        self.sound += pcm.tobytes()
-        self.end_sample += len(pcm)
+    def add(self, samples: FloatArray) -> None:
+        """Append samples (n,), full scale 1.0; they are not copied until they are taken."""
+        size = len(samples)
+        if size:
+            self.pieces.append(samples)
+            self.waiting += size
+            self.end_sample += size
 
     def fill(self, samples: int, *, lost: bool) -> None:
         """Append `samples` of silence, or of audio that was lost."""
         if lost:
             self.lost.append((self.end_sample, self.end_sample + samples))
-        self.sound += bytes(2 * samples)
-        self.end_sample += samples
-
-    @property
-    def pending(self) -> int:
-        """Whole steps that wait."""
-        return len(self.sound) // _BYTES
+        self.add(np.broadcast_to(_ZERO, samples))
 
     @property
     def settled(self) -> int:
@@ -69,21 +72,33 @@ class Track:
     @property
     def ends_second(self) -> bool:
         """True where a second of which something was heard has just been settled."""
-        return self.settled % STEPS_PER_SECOND == 0 and self.settled > self.first_step
+        settled = self.step - SETTLE_STEPS
+        return settled % STEPS_PER_SECOND == 0 and settled > self.first_step
 
-    def take(self, steps: int) -> tuple[bytes, BoolArray | None]:
-        """The next `steps` steps as int16 bytes, and which of them were lost (None: none)."""
-        taken = bytes(self.sound[: steps * _BYTES])
-        del self.sound[: steps * _BYTES]
-        lost = None
-        if self.lost:
-            lost = np.zeros(steps, bool)
-            first = self.step * STEP_SAMPLES
-            for start, end in self.lost:
-                lost[max(0, start - first) // STEP_SAMPLES : max(0, -(-(end - first) // STEP_SAMPLES))] = True
-            self.lost = [span for span in self.lost if span[1] > first + steps * STEP_SAMPLES]
+    def take(self, steps: int, into: FloatArray) -> BoolArray | None:
+        """Move the next `steps` steps to the beginning of `into`; which of them were lost (None: none)."""
+        wanted = steps * STEP_SAMPLES
+        self.waiting -= wanted
+        pieces, at = self.pieces, 0
+        while at < wanted:
+            piece, room = pieces[0], wanted - at
+            if len(piece) > room:
+                pieces[0] = piece[room:]
+                into[at:wanted] = piece[:room]
+                break
+            into[at : at + len(piece)] = piece
+            at += len(piece)
+            del pieces[0]
+        if not self.lost:
+            self.step += steps
+            return None
+        lost = np.zeros(steps, bool)
+        first = self.step * STEP_SAMPLES
+        for start, end in self.lost:
+            lost[max(0, start - first) // STEP_SAMPLES : max(0, -(-(end - first) // STEP_SAMPLES))] = True
+        self.lost = [span for span in self.lost if span[1] > first + wanted]
         self.step += steps
-        return taken, lost
+        return lost
 
     def skip(self, seconds: int) -> None:
         """Move on by whole seconds without sound; only while less than one step waits."""
@@ -118,6 +133,8 @@ class Conversation:
 
     def held(self, second: int) -> BoolArray:
         """(50,): True where the call is on hold in the second that ends at `second`."""
+        if not self.holds:
+            return _NO_HOLD
         times = second - 1 + np.arange(STEPS_PER_SECOND) / STEPS_PER_SECOND
         on = np.zeros(STEPS_PER_SECOND, bool)
         for at_seconds, begins in self.holds:
@@ -125,8 +142,10 @@ class Conversation:
         return on
 
 
-def in_order(chunks: Iterable[Chunk]) -> list[Chunk]:
+def in_order(chunks: list[Chunk]) -> list[Chunk]:
     """The chunks of one conversation by publisher and sequence number, each number once."""
+    if len(chunks) == 1:
+        return chunks
     ordered = sorted(chunks, key=lambda chunk: (chunk.sides, chunk.seq))
     return [c for i, c in enumerate(ordered) if not i or (c.sides, c.seq) != (ordered[i - 1].sides, ordered[i - 1].seq)]
 
@@ -137,7 +156,11 @@ def gap_before(conversation: Conversation, chunk: Chunk) -> tuple[float, bool] |
     An old sequence number is a repeat unless its time is new: then the publisher was restarted and counts from 0.
     """
     expected_seq = conversation.next_seq.get(chunk.sides)
-    track = next((conversation.tracks[side] for side in chunk.sides if side in conversation.tracks), None)
+    track = None
+    for side in chunk.sides:
+        track = conversation.tracks.get(side)
+        if track is not None:
+            break
     if track is None:
         return 0.0, False
     missing = chunk.offset_seconds - track.end_sample / RATE if math.isfinite(chunk.offset_seconds) else 0.0

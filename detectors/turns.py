@@ -33,6 +33,7 @@ INTO_TALK_STEPS = 50
 """The other has spoken for 1.0 s when an interruption begins."""
 BREATH_STEPS = 25
 """A pause up to 0.5 s ends neither a turn nor an overlap: people breathe in the middle of what they say."""
+LONGEST_PAUSE_STEPS = 1000
 NOBODY = -1
 
 
@@ -48,6 +49,29 @@ def follow(state: NDArray[np.void], speech: BoolArray, known: BoolArray, held: B
     Returns (rows, 2) per metric, one column per side. Dead air stands still on hold and over lost audio; an
     interruption is an onset at least 1.0 s into the other's talk whose overlap lasts 0.5 s.
     """
+    quiet = ~speech.any(axis=(1, 2)) & known.all(axis=(1, 2))
+    if quiet.any():
+        state[quiet] = _follow_silence(state[quiet], held[quiet])
+    busy = ~quiet
+    if busy.any():
+        state[busy] = _follow_talk(state[busy], speech[busy], known[busy], held[busy])
+    return results(state)
+
+
+def _follow_silence(state: NDArray[np.void], held: BoolArray) -> NDArray[np.void]:
+    """What `_follow_talk` comes to where nobody speaks for the whole second and all of it was heard."""
+    state["silent_steps"] += (~held).sum(axis=1)
+    state["talked_steps"] = state["both_steps"] = 0
+    state["pause_steps"] = np.minimum(state["pause_steps"] + STEPS_PER_SECOND, LONGEST_PAUSE_STEPS)
+    state["apart_steps"] = BREATH_STEPS + 1
+    for name in ("overtalk_steps", "interruptions"):
+        state[name][:, 1:] = state[name][:, :-1].copy()
+        state[name][:, 0] = 0
+    return state
+
+
+def _follow_talk(state: NDArray[np.void], speech: BoolArray, known: BoolArray, held: BoolArray) -> NDArray[np.void]:
+    """The second, step by step."""
     silent, talked, pause = (state[name].copy() for name in ("silent_steps", "talked_steps", "pause_steps"))
     both_steps, apart, interrupter = (
         state["both_steps"].copy(),
@@ -76,13 +100,17 @@ def follow(state: NDArray[np.void], speech: BoolArray, known: BoolArray, held: B
         pause = np.where(now, 0, pause + heard)
         talked = np.where(now, np.minimum(talked + 1, 10 * INTO_TALK_STEPS), np.where(pause > BREATH_STEPS, 0, talked))
 
-    state["silent_steps"], state["talked_steps"], state["pause_steps"] = silent, talked, np.minimum(pause, 1000)
+    state["silent_steps"], state["talked_steps"], state["pause_steps"] = (
+        silent,
+        talked,
+        np.minimum(pause, LONGEST_PAUSE_STEPS),
+    )
     state["both_steps"], state["apart_steps"], state["interrupter"] = both_steps, apart, interrupter
     for name, fresh in (("overtalk_steps", overtalk), ("interruptions", interruptions)):
         state[name][:, 1:] = state[name][:, :-1].copy()
         state[name][:, 0] = fresh
     state["speech_seconds"] += speech.sum(axis=2) * STEP_SECONDS
-    return results(state)
+    return state
 
 
 def results(state: NDArray[np.void]) -> dict[str, FloatArray]:

@@ -8,8 +8,8 @@ import numpy as np
 import webrtcvad
 from numpy.typing import NDArray
 
-from detectors.columns import HOPS_PER_STEP, SETTLE_STEPS, STEP_SAMPLES, STEPS_PER_SECOND, Settled, alive, within
-from detectors.decode import RATE
+from detectors.columns import HOPS_PER_STEP, SETTLE_STEPS, STEP_SAMPLES, STEPS_PER_SECOND, Settled, State, alive, within
+from detectors.decode import FULL_SCALE, RATE
 from detectors.values import BoolArray, FloatArray, IntArray
 
 STATE = np.dtype(
@@ -65,9 +65,7 @@ def begin(state: NDArray[np.void], row: int) -> None:
     state[row]["pause"] = LONGEST_FILLED_STEPS + 1
 
 
-def gate(
-    state: NDArray[np.void], level_dbov: FloatArray, lost: BoolArray, counts: IntArray
-) -> tuple[BoolArray, BoolArray]:
+def gate(state: State, level_dbov: FloatArray, lost: BoolArray, counts: IntArray) -> tuple[BoolArray, BoolArray]:
     """(rows, steps) twice: loud enough to be this side's own voice, and so loud that it plainly is if it is voiced.
 
     More than 6 dB over the noise floor (a minimum that may rise 1.5 dB/s) and at most 32 dB under the speaker's own
@@ -94,12 +92,19 @@ def gate(
     return passes, plain
 
 
-def ask_webrtc(vads: Sequence[webrtcvad.Vad], pcm: Sequence[bytes], passes: BoolArray) -> BoolArray:
-    """(rows, steps): webrtcvad's word on every step that passed the gate; row r's bytes are `pcm[r]`, 8 kHz int16."""
+def ask_webrtc(vads: Sequence[webrtcvad.Vad], sound: FloatArray, passes: BoolArray) -> BoolArray:
+    """(rows, steps): webrtcvad's word on every step that passed the gate; `sound` is (rows, samples) at 8 kHz."""
     speech = np.zeros(passes.shape, bool)
+    wanted = passes.nonzero()
+    if not len(wanted[0]):
+        return speech
+    steps = sound.reshape(len(sound), -1, STEP_SAMPLES)[wanted]
+    pcm = (steps * np.float32(FULL_SCALE)).astype(np.int16).data.cast("B")
     width = 2 * STEP_SAMPLES
-    for row, step in zip(*(index.tolist() for index in np.nonzero(passes)), strict=True):
-        speech[row, step] = vads[row].is_speech(pcm[row][step * width : (step + 1) * width], RATE)
+    speech[wanted] = [
+        vads[row].is_speech(pcm[at : at + width], RATE, STEP_SAMPLES)
+        for row, at in zip(wanted[0].tolist(), range(0, len(pcm), width), strict=True)
+    ]
     return speech
 
 
@@ -115,7 +120,7 @@ def weigh(raw: BoolArray, plain: BoolArray, power: FloatArray, in_band: FloatArr
 
 
 def settle(
-    state: NDArray[np.void], raw: BoolArray, passes: BoolArray, lost: BoolArray, counts: IntArray, first_step: IntArray
+    state: State, raw: BoolArray, passes: BoolArray, lost: BoolArray, counts: IntArray, first_step: IntArray
 ) -> Settled:
     """Labels of the steps that are final now, 0.3 s behind `raw` (rows, steps).
 
@@ -149,7 +154,7 @@ def settle(
     return Settled(counts, first_step, known, speech)
 
 
-def accumulate(state: NDArray[np.void], block: Settled) -> None:
+def accumulate(state: State, block: Settled) -> None:
     """Write the block's steps into the current second's bits: bit i is the second's step i."""
     columns = np.arange(block.speech.shape[1])
     place = ((block.first_step % STEPS_PER_SECOND)[:, None] + columns).astype(np.uint64)
@@ -164,7 +169,7 @@ def bits_of(words: NDArray[np.uint64]) -> BoolArray:
     return ((words[:, None] >> np.arange(STEPS_PER_SECOND, dtype=np.uint64)) & np.uint64(1)).astype(bool)
 
 
-def close_second(state: NDArray[np.void], slow: BoolArray) -> dict[str, FloatArray]:
+def close_second(state: State, slow: BoolArray) -> dict[str, FloatArray]:
     """Values of the second that ends now, one per row, NaN where nothing of it is known; then a new second begins.
 
     `slow` (rows,) is False where the second is already in the totals (a call that is read back).

@@ -7,7 +7,7 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from detectors.baselines import BASELINE, follow, value
-from detectors.columns import SETTLE_STEPS, STEPS_PER_SECOND, Settled, decibels, delay
+from detectors.columns import SETTLE_STEPS, STEPS_PER_SECOND, Settled, State, decibels, delay
 from detectors.values import BoolArray, FloatArray
 
 STATE = np.dtype(
@@ -30,15 +30,20 @@ BASELINE_AFTER_SECONDS = 8.0
 BASELINE_STEP_DB = 3.0
 """What one second may differ from the baseline at most: a shout of 20 dB moves it no more than a raised 3 dB."""
 
+BLOCK_SECONDS = 4
+THRESHOLDS = 0.5 ** np.arange(15, 0, -1)
+MARGIN_DB = 15.9
+"""ITU-T P.56, method B: amplitudes from which on sound may be active, and how far under its level they lie."""
 
-def accumulate(state: NDArray[np.void], power: FloatArray, block: Settled) -> None:
+
+def accumulate(state: State, power: FloatArray, block: Settled) -> None:
     """Add the block's speech steps; `power` (rows, steps) is the mean square of the steps that come in now."""
     settled = delay(state["waiting_power"], power, block.counts)
     state["power"][:, 0] += np.where(block.speech, settled, 0).sum(axis=1, dtype=np.float64)
     state["steps"][:, 0] += block.speech.sum(axis=1)
 
 
-def close_second(state: NDArray[np.void], slow: BoolArray, stand_still: BoolArray) -> dict[str, FloatArray]:
+def close_second(state: State, slow: BoolArray, stand_still: BoolArray) -> dict[str, FloatArray]:
     """Levels of the windows that end now, one per row, NaN where there is too little speech.
 
     The level is the RMS over speech steps, the live stand-in for ITU-T P.56 (+0.11 +- 0.28 dB over 422 clips).
@@ -71,43 +76,83 @@ def _level(power: FloatArray, steps: FloatArray, least: int) -> FloatArray:
 def active_speech_level(samples: FloatArray, rate: int) -> tuple[float, float]:
     """ITU-T P.56 (method B) of a whole recording: active speech level in dBov and the share of time it is active.
 
-    `samples` is (n,), full scale 1.0. Two-pole envelope of 30 ms, thresholds 6 dB apart, hangover 0.2 s, margin
-    15.9 dB. Silence gives (-100.0, 0.0); an empty recording raises ValueError.
+    `samples` is (n,), full scale 1.0. Silence gives (-100.0, 0.0); an empty recording raises ValueError.
     """
-    if not len(samples):
-        raise ValueError("the recording is empty; P.56 needs at least one sample")
-    track = np.asarray(samples, np.float64)
-    energy = float(np.dot(track, track))
-    if energy == 0:
-        return -100.0, 0.0
-    envelope = _envelope(np.abs(track), rate)
-    hangover = int(np.ceil(0.2 * rate))
-    thresholds = 0.5 ** np.arange(15, 0, -1)
-    difference = np.full(len(thresholds), -np.inf)
-    level = np.full(len(thresholds), -np.inf)
-    for index, threshold in enumerate(thresholds):
-        above = np.flatnonzero(envelope >= threshold)
-        if not len(above):
-            break
-        reach = np.minimum(np.diff(above, append=len(track)), hangover + 1)
-        level[index] = 10 * np.log10(energy / reach.sum())
-        difference[index] = level[index] - 20 * np.log10(threshold)
-    crossing = np.flatnonzero(difference <= 15.9)
-    if not len(crossing) or crossing[0] == 0 or not np.isfinite(level[crossing[0]]):
-        loudest = level[np.isfinite(level)]
-        active_level = float(loudest[0]) if len(loudest) else 10 * np.log10(energy / len(track))
-    else:
-        after = int(crossing[0])
-        share = (difference[after - 1] - 15.9) / (difference[after - 1] - difference[after])
-        active_level = float(level[after - 1] + share * (level[after] - level[after - 1]))
-    return active_level, float(min(1.0, energy / len(track) / 10 ** (active_level / 10)))
+    meter = ActiveSpeechMeter(rate)
+    meter.push(samples)
+    return meter.finish()
 
 
-def _envelope(rectified: FloatArray, rate: int) -> FloatArray:
-    """Two one-pole smoothers of 30 ms in a row, as one FFT convolution with their impulse response."""
-    pole = np.exp(-1 / (0.03 * rate))
-    taps = np.arange(int(0.9 * rate))
-    response = (1 - pole) ** 2 * (taps + 1) * pole**taps
-    size = scipy.fft.next_fast_len(len(rectified) + len(response), real=True)
-    product = scipy.fft.rfft(rectified, size) * scipy.fft.rfft(response, size)
-    return np.asarray(scipy.fft.irfft(product, size)[: len(rectified)], np.float64)
+class ActiveSpeechMeter:
+    """ITU-T P.56 (method B) of a recording that comes in pieces; however it is cut, the figures are the same.
+
+    Two-pole envelope of 30 ms, thresholds 6 dB apart, hangover 0.2 s, margin 15.9 dB. It keeps some seconds of sound.
+    """
+
+    def __init__(self, rate: int) -> None:
+        pole = np.exp(-1 / (0.03 * rate))
+        taps = np.arange(int(0.9 * rate))
+        self._response = (1 - pole) ** 2 * (taps + 1) * pole**taps
+        self._block = BLOCK_SECONDS * rate
+        size = scipy.fft.next_fast_len(self._block + len(taps), real=True)
+        self._size, self._spectrum = size, scipy.fft.rfft(self._response, size)
+        self._hangover = int(np.ceil(0.2 * rate))
+        self._before = np.zeros(len(taps) - 1)
+        self._waiting: list[NDArray[np.float64]] = []
+        self._waits = self._heard = 0
+        self._energy = 0.0
+        self._active = np.zeros(len(THRESHOLDS), np.int64)
+        self._last_above = np.full(len(THRESHOLDS), -1, np.int64)
+
+    def push(self, samples: FloatArray) -> None:
+        """Hear `samples` (n,), full scale 1.0."""
+        self._waiting.append(np.array(samples, np.float64))
+        self._waits += len(samples)
+        if self._waits >= self._block:
+            track = np.concatenate(self._waiting)
+            whole = len(track) // self._block * self._block
+            for start in range(0, whole, self._block):
+                self._hear(track[start : start + self._block])
+            self._waiting = [track[whole:]]
+            self._waits = len(track) - whole
+
+    def finish(self) -> tuple[float, float]:
+        """Active speech level in dBov and share of time; (-100.0, 0.0) of silence. ValueError if nothing was heard."""
+        if self._waits:
+            self._hear(np.concatenate(self._waiting))
+            self._waiting, self._waits = [], 0
+        if not self._heard:
+            raise ValueError("the recording is empty; P.56 needs at least one sample")
+        if self._energy == 0:
+            return -100.0, 0.0
+        passed = self._last_above >= 0
+        trailing = np.minimum(self._heard - self._last_above, self._hangover + 1)
+        active = np.where(passed, self._active + trailing, 1)
+        level = np.where(passed, 10 * np.log10(self._energy / active), -np.inf)
+        difference = level - 20 * np.log10(THRESHOLDS)
+        crossing = np.flatnonzero(difference <= MARGIN_DB)
+        if not len(crossing) or crossing[0] == 0 or not passed[crossing[0]]:
+            found = float(level[0]) if passed[0] else 10 * np.log10(self._energy / self._heard)
+        else:
+            after = int(crossing[0])
+            share = (difference[after - 1] - MARGIN_DB) / (difference[after - 1] - difference[after])
+            found = float(level[after - 1] + share * (level[after] - level[after - 1]))
+        return found, float(min(1.0, self._energy / self._heard / 10 ** (found / 10)))
+
+    def _hear(self, block: NDArray[np.float64]) -> None:
+        """Count, of every threshold, the samples at which the envelope is over it or was so at most 0.2 s ago."""
+        self._energy += float(np.dot(block, block))
+        both = np.concatenate([self._before, np.abs(block)])
+        product = scipy.fft.rfft(both, self._size) * self._spectrum
+        envelope = scipy.fft.irfft(product, self._size)[len(self._before) : len(both)]
+        for index, threshold in enumerate(THRESHOLDS):
+            above = np.flatnonzero(envelope >= threshold)
+            if not len(above):
+                break
+            above += self._heard
+            earlier = self._last_above[index : index + 1]
+            reach = np.diff(above, prepend=earlier if earlier[0] >= 0 else above[:1])
+            self._active[index] += np.minimum(reach, self._hangover + 1).sum()
+            self._last_above[index] = above[-1]
+        self._heard += len(block)
+        self._before = both[len(both) - len(self._before) :]

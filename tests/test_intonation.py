@@ -68,6 +68,17 @@ def test_a_pitch_5_semitones_up_shows_against_the_own_baseline():
     assert np.median(later) == pytest.approx(float(semitones_between(after, before)), abs=1.0)
     assert np.max(earlier) < 4
 
+    # Half of the step within 3 s of speech after it, the whole (less what sentences differ by) within 6 s.
+    active = column(scores, "agent", "speech.active")
+    spoken, reached = 0.0, {}
+    for at in sorted(at for at in active if at > change):
+        spoken += active[at] * min(1.0, at - change)
+        if (st := column(scores, "agent", "intonation.f0_shift_semitones").get(at)) is not None:
+            reached[spoken] = st
+    true = float(semitones_between(after, before))
+    assert max(st for seconds, st in reached.items() if seconds <= 3) > true / 2
+    assert [st for seconds, st in reached.items() if seconds <= 6][-1] == pytest.approx(true, abs=1.0)
+
 
 def test_pitch_of_read_speech_is_praats():
     for name in ("polite_turn_taking", "agent_interrupts_caller"):
@@ -75,6 +86,17 @@ def test_pitch_of_read_speech_is_praats():
         pitch = list(column(scores_of(cut(sound), batch=10), "agent", "intonation.f0_hz").values())
         true = next(part["median_f0_hz"] for part in schedule["reference"] if part["role"] == "agent")
         assert semitones_between(np.median(pitch), true) == pytest.approx(0, abs=0.5)
+
+
+def test_a_strong_first_formant_on_the_second_harmonic_does_not_double_the_pitch():
+    # 30 dB more in the second harmonic than in any other: with the plain correlation the octave above wins.
+    time = np.arange(4 * 8000) / 8000
+    weights = {n: 30.0 if n == 2 else 1.0 for n in range(1, 15)}
+    sound = sum(w * np.sin(2 * np.pi * 200 * n * time + n * n) for n, w in weights.items())
+    sound = np.asarray(0.004 * sound * (0.2 + np.sin(np.pi * 4 * time) ** 2), np.float32)
+    pitch = list(column(scores_of(cut(sound[None], sides=AGENT), batch=10), "agent", "intonation.f0_hz").values())
+    assert pitch
+    assert np.abs(semitones_between(pitch, 200.0)).max() < 0.2
 
 
 def test_what_has_no_pitch_has_none():

@@ -5,7 +5,7 @@ import pytest
 
 from detectors import turns
 from detectors.bank import Bank
-from tests.builders_audio import BOTH, call, column, cut, scores_of, side_by_side, silence, voice
+from tests.builders_audio import BOTH, call, column, cut, recording, scores_of, side_by_side, silence, voice
 
 CALLS = ("polite_turn_taking", "agent_faster_second_half", "agent_louder_12db", "agent_pitch_up_5_semitones")
 
@@ -125,8 +125,19 @@ def test_overtalk_of_the_call_with_interruptions():
     sound, schedule = call("agent_interrupts_caller")
     total = column(scores_of(cut(sound), batch=5), "agent", "turns.overtalk_seconds")
     true = sum(o["both_active_s"] for o in schedule["overlaps"] if o["seconds"] >= 0.5 and o["start"] < 60)
-    # Measured 0.9 s (8 %) short: quiet beginnings and ends of words under the gate. To be brought to 5 %.
-    assert total[60.0] == pytest.approx(true, rel=0.12)
+    # 8 % short: quiet beginnings and ends of words lie under the gate. To be brought to 5 %.
+    assert total[60.0] == pytest.approx(true, rel=0.10)
+
+
+def test_one_real_call_has_many_overtalks_and_the_other_almost_none():
+    # Measured with another detector (no human labels): 0.3 s and no interruption; 21.6 s in 20 stretches.
+    ours = {}
+    for number in ("40", "49"):
+        sound, rate = recording("aws-lca", f"auto_repairs_{number}_stereo.flac")
+        overtalk = column(scores_of(cut(sound, rate), batch=25), "agent", "turns.overtalk_seconds")
+        ours[number] = sum(overtalk[at] for at in overtalk if at % 60 == 0 or at == max(overtalk))
+    assert ours["40"] < 1
+    assert ours["49"] > 10
 
 
 def test_a_hold_keeps_dead_air_from_running():

@@ -5,7 +5,7 @@ import pytest
 
 from detectors.bank import Bank
 from detectors.baselines import BASELINE, follow, value
-from detectors.volume import active_speech_level
+from detectors.volume import ActiveSpeechMeter, active_speech_level
 from tests.builders_audio import AGENT, BOTH, call, column, cut, recording, scores_of, silence, tone, voice
 
 CALLS = ("agent_faster_second_half", "agent_louder_12db", "dead_air_8s_and_35s", "agent_pitch_up_5_semitones")
@@ -174,3 +174,12 @@ def test_one_outlier_moves_the_average_as_little_as_a_raised_second():
     assert state["value"][0] == state["value"][1] == pytest.approx(-30 + 3 / 21)
     assert np.isnan(value(state, 22.0)).all()
     assert (value(state, 21.0) == state["value"]).all()
+
+
+@pytest.mark.parametrize("piece", [777, 8000, 100_000])
+def test_p56_is_the_same_however_the_recording_is_cut(piece):
+    sound = call("agent_louder_12db")[0][0]
+    meter = ActiveSpeechMeter(8000)
+    for at in range(0, len(sound), piece):
+        meter.push(sound[at : at + piece])
+    assert meter.finish() == active_speech_level(sound, 8000)
