@@ -1,4 +1,4 @@
-"""Prints how near the audio detectors come to the truth, beside Praat in the same run; ends with 1 where a bar is missed.
+"""Prints how near the audio detectors come to the truth, beside Praat in the same run; 1 where a bar is missed.
 
 `python benchmarks/audio_accuracy.py [MANIFEST…] [--json FILE]`; without a manifest the shared recordings are taken. A
 manifest has a JSON object a line: path (beside it), sr, channels, seconds, text, language, syllables, source, and

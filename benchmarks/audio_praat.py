@@ -1,4 +1,4 @@
-"""The peer: Praat's syllable nuclei, version 3, band-passed, through parselmouth (GPL: measured against, never shipped).
+"""The peer: Praat's syllable nuclei, version 3, band-passed, through parselmouth (GPL: never shipped).
 
 After de Jong, Pacilly & Heeren 2021, "PRAAT scripts to measure speed fluency and breakdown fluency in speech
 automatically", with that script's own settings.

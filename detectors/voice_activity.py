@@ -42,7 +42,7 @@ BELOW_PEAK_DB = 32.0
 PLAIN_ABOVE_FLOOR_DB = 12.0
 PLAIN_BELOW_PEAK_DB = 22.0
 """A voiced step this loud needs no webrtcvad; crosstalk at -35 dB stays below it."""
-LOWEST_GATE_DBOV = -62.0
+LOWEST_GATE_DBOV = -70.0
 FIRST_PEAK_DBOV = -22.0
 """Steps of ordinary speech (active level -26 dBov) reach this; a call starts from it, lest crosstalk open the gate."""
 FIRST_FLOOR_DBOV = -66.0
