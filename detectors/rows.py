@@ -109,7 +109,8 @@ class Rows:
         voice_activity.accumulate(active, settled)
         volume.accumulate(mine["volume"], power, settled)
         rate = mine["speech_rate"]
-        speech_rate.accumulate(rate, speech_rate.nuclei(rate, low, high, voicing, hops), settled)
+        found = speech_rate.nuclei(rate, low, high, voicing, power, lost, hops)
+        speech_rate.accumulate(rate, *found, settled)
         pitch = mine["intonation"]
         intonation.accumulate(pitch, intonation.contour(pitch, f0_hz, voicing, hops), settled)
         losses.accumulate(mine["losses"], losses.clipped(blocks), settled)

@@ -121,7 +121,7 @@ def settle(
 
     Speech counts when it lasts 100 ms (then from its beginning); a pause of at most 200 ms inside it is filled.
     """
-    speech, known = np.zeros(raw.shape, bool), np.zeros(raw.shape, bool)
+    through, known = np.zeros(raw.shape, bool), np.zeros(raw.shape, bool)
     run, loud_run, pause = state["run"].copy(), state["loud_run"].copy(), state["pause"].copy()
     labels, unknown = state["labels"].copy(), state["unknown"].copy()
     settled_bit = np.uint64(1 << SETTLE_STEPS)
@@ -143,10 +143,10 @@ def settle(
             labels[:n][starts] |= (one << reach.astype(np.uint64)) - one
         pause[:n] = np.where(going | starts, 0, np.minimum(pause[:n] + 1, 1000))
         known[:n, step] = (unknown[:n] & settled_bit) == 0
-        speech[:n, step] = ((labels[:n] & settled_bit) != 0) & known[:n, step]
+        through[:n, step] = (labels[:n] & settled_bit) != 0
     state["run"], state["loud_run"], state["pause"] = run, loud_run, pause
     state["labels"], state["unknown"] = labels, unknown
-    return Settled(counts, first_step, known, speech)
+    return Settled(counts, first_step, known, through & known, through)
 
 
 def accumulate(state: NDArray[np.void], block: Settled) -> None:
