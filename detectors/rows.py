@@ -102,7 +102,8 @@ class Rows:
         active = mine["voice_activity"]
         passes, plain = voice_activity.gate(active, decibels(power), lost, counts)
         raw = voice_activity.ask_webrtc([track.vad for track in tracks], pcm, passes)
-        low, high, voicing, f0_hz = self._frames(sound, np.repeat(passes, HOPS_PER_STEP, axis=1))
+        # The frames of a lost step reach back to what was heard before it.
+        low, high, voicing, f0_hz = self._frames(sound, np.repeat(passes | lost, HOPS_PER_STEP, axis=1))
         raw = voice_activity.weigh(raw, plain, power, low + high, voicing)
         settled = voice_activity.settle(active, raw, passes, lost, counts, first_step)
         hops = counts * HOPS_PER_STEP
@@ -112,6 +113,8 @@ class Rows:
         found = speech_rate.nuclei(rate, low, high, voicing, power, lost, hops)
         speech_rate.accumulate(rate, *found, settled)
         pitch = mine["intonation"]
+        if lost.any():
+            voicing[np.repeat(lost, HOPS_PER_STEP, axis=1)] = 0
         intonation.accumulate(pitch, intonation.contour(pitch, f0_hz, voicing, hops), settled)
         losses.accumulate(mine["losses"], losses.clipped(blocks), settled)
         for name, state in mine.items():

@@ -150,14 +150,14 @@ def _smooth(values: FloatArray) -> FloatArray:
 
 
 def _missing(state: NDArray[np.void], lost: BoolArray, counts: IntArray) -> NDArray[np.float32]:
-    """(rows, hops): the share of each hop's frame that was lost; a hop that is lost itself is not analysed at all."""
+    """(rows, hops): the share of each hop's frame that was lost."""
     hops = np.repeat(lost, HOPS_PER_STEP, axis=1)
     if not hops.any() and not state["lost"].any():
         return np.zeros(hops.shape, np.float32)
     both = np.concatenate([state["lost"], hops], axis=1)
     delay(state["lost"], hops, counts)
     share = sum(both[:, at : at + hops.shape[1]] * weight for at, weight in enumerate(_FRAME_SHARES))
-    return np.where(hops, np.float32(1), np.asarray(share, np.float32))
+    return np.asarray(share, np.float32)
 
 
 def nuclei(
