@@ -25,6 +25,7 @@ SMOOTHING_HOPS = len(_SMOOTHING)
 VOICING_HOPS = 4
 FRAME_HOPS = 4
 WINDOW_SECONDS = 25
+INTERVALS_REMEMBERED = 12
 
 STATE = np.dtype(
     [
@@ -44,9 +45,9 @@ STATE = np.dtype(
         ("age", "i4"),
         ("peak_voicing", "f4"),
         ("since_nucleus", "i4"),
-        ("interval", "f4"),
-        ("waiting", "f4", (SETTLE_STEPS,)),
-        ("syllables", "f4", (WINDOW_SECONDS,)),
+        ("intervals", "f4", (INTERVALS_REMEMBERED,)),
+        ("waiting", "f8", (SETTLE_STEPS,)),
+        ("syllables", "f8", (WINDOW_SECONDS,)),
         ("steps", "f4", (WINDOW_SECONDS,)),
         ("baseline", BASELINE),  # slow: value in syllables per minute
     ]
@@ -64,7 +65,7 @@ LEAST_VOICING = 0.35
 RANGE_DB = 40.0
 """Each band is held at its running peak minus this, so that noise between words makes no dips of its own."""
 PEAK_FALLS_DB_PER_HOP = 0.01
-FOLLOWER_FALLS_DB_PER_HOP = 0.005
+FOLLOWER_FALLS_DB_PER_HOP = 0.01
 FLOOR_RISES_DB_PER_HOP = 0.05
 MOST_BELOW_FOLLOWER_DB = 21.5
 LEAST_BELOW_FOLLOWER_DB = 5.0
@@ -78,7 +79,6 @@ LONGEST_HELD_HOPS = 10
 """A loss of up to 0.1 s leaves the envelope where it was; a longer one ends the syllable."""
 USUAL_INTERVAL_HOPS = 22.7
 LONGEST_INTERVAL_HOPS = 60
-INTERVALS_REMEMBERED = 12.0
 EXPANSION = 0.1
 """Syllables a nucleus stands for: (22.7 hops / mean interval of the last nuclei) ** 0.1, for fast speech merges some
 and slow speech splits some."""
@@ -92,7 +92,7 @@ SHORTEST_TURN_SECONDS = 0.3
 _UNKNOWN_FLOOR = 200.0
 _LOOP = (
     *("low_peak", "high_peak", "follower", "floor", "sounding", "held"),
-    *("climbing", "extreme", "age", "peak_voicing", "since_nucleus", "interval"),
+    *("climbing", "extreme", "age", "peak_voicing", "since_nucleus"),
 )
 """The scalars of a row that the automaton moves hop by hop."""
 
@@ -112,7 +112,7 @@ def begin(state: NDArray[np.void], row: int) -> None:
         state[row][name] = -100.0
     state[row]["floor"] = _UNKNOWN_FLOOR
     state[row]["since_nucleus"] = LONGEST_INTERVAL_HOPS
-    state[row]["interval"] = USUAL_INTERVAL_HOPS
+    state[row]["intervals"] = USUAL_INTERVAL_HOPS
 
 
 def envelope(
@@ -180,15 +180,16 @@ def nuclei(
     both = np.concatenate([state["voicing"], voicing], axis=1)
     delay(state["voicing"], voicing, counts)
     hops = voicing.shape[1]
-    near = np.maximum(np.maximum(both[:, :hops], both[:, 1 : hops + 1]), both[:, 2 : hops + 2])
+    around = np.maximum(np.maximum(both[:, :hops], both[:, 1 : hops + 1]), both[:, 2 : hops + 2])
     sound = np.repeat(power > LEAST_POWER, HOPS_PER_STEP, axis=1)
     gaps = heard < LEAST_HEARD
     any_gap = gaps.any(axis=0)
 
-    found, syllables = np.zeros(voicing.shape, np.int32), np.zeros(voicing.shape, np.float32)
+    found, syllables = np.zeros(voicing.shape, np.int32), np.zeros(voicing.shape)
     mine = {name: state[name].copy() for name in _LOOP}
     low_peak, high_peak, follower, floor, sounding, held = (mine[name] for name in _LOOP[:6])
-    climbing, extreme, age, peak_voicing, since, interval = (mine[name] for name in _LOOP[6:])
+    climbing, extreme, age, peak_voicing, since = (mine[name] for name in _LOOP[6:])
+    intervals = state["intervals"]
     for hop, n in enumerate(alive(counts, hops)):
         a, b = low_db[:n, hop], high_db[:n, hop]
         low_peak[:n] = np.maximum(a, low_peak[:n] - PEAK_FALLS_DB_PER_HOP)
@@ -216,15 +217,16 @@ def nuclei(
             below = np.clip(SHARE_OF_RANGE * range_db, LEAST_BELOW_FOLLOWER_DB, MOST_BELOW_FOLLOWER_DB)
             ends = ends[best[ends] > follower[ends] - below]
             passed = since[ends] - age[ends]
-            step = np.where(passed < LONGEST_INTERVAL_HOPS, passed - interval[ends], 0)
-            interval[ends] += step / INTERVALS_REMEMBERED
+            near = passed < LONGEST_INTERVAL_HOPS
+            told = ends[near]
+            intervals[told] = np.column_stack([passed[near], intervals[told, :-1]])
             since[ends] = age[ends]
             found[ends, hop] = age[ends] + 1
-            syllables[ends, hop] = (USUAL_INTERVAL_HOPS / interval[ends]) ** EXPANSION
+            syllables[ends, hop] = (USUAL_INTERVAL_HOPS / intervals[ends].mean(axis=1)) ** EXPANSION
         moved = further | turns
         extreme[:n] = np.where(moved, d, best)
         age[:n] = np.where(moved, 0, age[:n])
-        peak_voicing[:n] = np.where(moved, near[:n, hop], peak_voicing[:n])
+        peak_voicing[:n] = np.where(moved, around[:n, hop], peak_voicing[:n])
         climbing[:n] = up ^ turns
     for name, column in mine.items():
         state[name] = column
@@ -234,7 +236,7 @@ def nuclei(
 def accumulate(state: NDArray[np.void], found: IntArray, syllables: FloatArray, block: Settled) -> None:
     """Add the block's syllables and speech steps; a nucleus counts where its peak lies in speech."""
     rows, steps = block.speech.shape
-    both = np.concatenate([state["waiting"], np.zeros((rows, steps), np.float32)], axis=1)
+    both = np.concatenate([state["waiting"], np.zeros((rows, steps))], axis=1)
     row, hop = np.nonzero(found)
     step = SETTLE_STEPS + (hop - LOOKS_BACK_HOPS - (found[row, hop] - 1)) // HOPS_PER_STEP
     np.add.at(both, (row, np.maximum(step, 0)), syllables[row, hop])
