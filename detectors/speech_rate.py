@@ -183,8 +183,8 @@ def nuclei(
     hops = voicing.shape[1]
     around = np.maximum(np.maximum(both[:, :hops], both[:, 1 : hops + 1]), both[:, 2 : hops + 2])
     sound = np.repeat(power > LEAST_POWER, HOPS_PER_STEP, axis=1)
-    gaps = np.asarray(heard < LEAST_HEARD)
-    any_gap = gaps.any(axis=0)
+    gaps = heard < LEAST_HEARD
+    any_gap = np.asarray(gaps.any(axis=0))
 
     found, syllables = np.zeros(voicing.shape, np.int32), np.zeros(voicing.shape)
     mine = {name: state[name].copy() for name in _LOOP}
