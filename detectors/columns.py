@@ -34,6 +34,8 @@ class Settled:
     """False where audio was lost, before the row began, and past `counts`."""
     speech: BoolArray
     """True where this side speaks; never where not `known`."""
+    through: BoolArray
+    """`speech`, and the losses of at most 0.2 s inside it, so that a rate is not interrupted by a lost packet."""
 
 
 class Picked:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from types import ModuleType
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,15 +94,19 @@ class Rows:
         active = mine["voice_activity"]
         passes, plain = voice_activity.gate(active, decibels(power), lost, counts)
         raw = voice_activity.ask_webrtc([track.vad for track in tracks], sound[:, _TAIL:], passes)
-        low, high, voicing, f0_hz = self._frames(sound, np.repeat(passes, HOPS_PER_STEP, axis=1))
+        # The frames of a lost step reach back to what was heard before it.
+        low, high, voicing, f0_hz = self._frames(sound, np.repeat(passes | lost, HOPS_PER_STEP, axis=1))
         raw = voice_activity.weigh(raw, plain, power, low + high, voicing)
         settled = voice_activity.settle(active, raw, passes, lost, counts, first_step)
         hops = counts * HOPS_PER_STEP
         voice_activity.accumulate(active, settled)
         volume.accumulate(mine["volume"], power, settled)
-        rate = cast("NDArray[np.void]", mine["speech_rate"])
-        speech_rate.accumulate(rate, speech_rate.nuclei(rate, low, high, voicing, hops), settled)
+        rate = mine["speech_rate"]
+        found = speech_rate.nuclei(rate, low, high, voicing, power, lost, hops)
+        speech_rate.accumulate(rate, *found, settled)
         pitch = mine["intonation"]
+        if lost.any():
+            voicing[np.repeat(lost, HOPS_PER_STEP, axis=1)] = 0
         intonation.accumulate(pitch, intonation.contour(pitch, f0_hz, voicing, hops), settled)
         losses.accumulate(mine["losses"], full_scale, settled)
         for state in mine.values():
@@ -169,9 +172,7 @@ class Rows:
         values = losses.close_second(mine["losses"], slow)
         values |= voice_activity.close_second(mine["voice_activity"], slow)
         values |= volume.close_second(mine["volume"], slow, self.still["volume"][rows])
-        values |= speech_rate.close_second(
-            cast("NDArray[np.void]", mine["speech_rate"]), slow, self.still["speech_rate"][rows]
-        )
+        values |= speech_rate.close_second(mine["speech_rate"], slow, self.still["speech_rate"][rows])
         values |= intonation.close_second(mine["intonation"], slow, self.still["intonation"][rows])
         for state in mine.values():
             state.put_back()

@@ -16,6 +16,7 @@ STATE = np.dtype(
     [
         ("peak_dbov", "f4"),  # slow
         ("floor_dbov", "f4"),  # slow
+        ("met", "?"),  # slow
         ("run", "i4"),
         ("loud_run", "i4"),
         ("pause", "i4"),
@@ -26,9 +27,9 @@ STATE = np.dtype(
         ("speech_seconds", "f8"),  # slow: of the whole call
     ]
 )
-"""The gate's followers, the smoother's counters, and the labels of the last 64 steps, newest in bit 0."""
+"""The gate's followers, whether it ever opened, the smoother's counters, and the last 64 labels, newest in bit 0."""
 
-SLOW = ("peak_dbov", "floor_dbov", "speech_seconds")
+SLOW = ("peak_dbov", "floor_dbov", "met", "speech_seconds")
 METRICS = ("speech.active",)
 
 MODE = 3
@@ -42,9 +43,11 @@ BELOW_PEAK_DB = 32.0
 PLAIN_ABOVE_FLOOR_DB = 12.0
 PLAIN_BELOW_PEAK_DB = 22.0
 """A voiced step this loud needs no webrtcvad; crosstalk at -35 dB stays below it."""
-LOWEST_GATE_DBOV = -62.0
+LOWEST_GATE_DBOV = -70.0
 FIRST_PEAK_DBOV = -22.0
 """Steps of ordinary speech (active level -26 dBov) reach this; a call starts from it, lest crosstalk open the gate."""
+QUIETEST_FIRST_PEAK_DBOV = -40.0
+"""What first opens the gate tells the speaker's own level, which may be 20 dB under the ordinary."""
 FIRST_FLOOR_DBOV = -66.0
 FLOOR_RISES_DB_PER_SECOND = 1.5
 PEAK_FALLS_DB_PER_SECOND = 1.0
@@ -72,7 +75,7 @@ def gate(state: State, level_dbov: FloatArray, lost: BoolArray, counts: IntArray
     peak, so that neither line noise nor the other side's crosstalk passes. `level_dbov` is (rows, steps), `lost` too.
     """
     passes, plain = np.zeros(level_dbov.shape, bool), np.zeros(level_dbov.shape, bool)
-    peak, floor = state["peak_dbov"].copy(), state["floor_dbov"].copy()
+    peak, floor, met = state["peak_dbov"].copy(), state["floor_dbov"].copy(), state["met"].copy()
     rise, fall, leak = (
         np.float32(rate / STEPS_PER_SECOND)
         for rate in (FLOOR_RISES_DB_PER_SECOND, PEAK_FALLS_DB_PER_SECOND, PEAK_LEAKS_DB_PER_SECOND)
@@ -85,10 +88,14 @@ def gate(state: State, level_dbov: FloatArray, lost: BoolArray, counts: IntArray
         passes[:n, step] = open_
         plain[:n, step] = open_ & (level > np.maximum(bottom + PLAIN_ABOVE_FLOOR_DB, top - PLAIN_BELOW_PEAK_DB))
         bottom[heard] = np.clip(np.minimum(level, bottom + rise), -75, -30)[heard]
+        first = open_ & ~met[:n]
+        if first.any():
+            top[first] = np.maximum(level[first], QUIETEST_FIRST_PEAK_DBOV)
+            met[:n] |= first
         raised = top + PEAK_ATTACK * np.maximum(level - top, 0)
         lowered = np.where(raised > top, raised, top - np.where(open_, fall, leak))
         top[heard] = np.maximum(lowered, -60)[heard]
-    state["peak_dbov"], state["floor_dbov"] = peak, floor
+    state["peak_dbov"], state["floor_dbov"], state["met"] = peak, floor, met
     return passes, plain
 
 
@@ -126,14 +133,15 @@ def settle(
 
     Speech counts when it lasts 100 ms (then from its beginning); a pause of at most 200 ms inside it is filled.
     """
-    speech, known = np.zeros(raw.shape, bool), np.zeros(raw.shape, bool)
+    through, known = np.zeros(raw.shape, bool), np.zeros(raw.shape, bool)
     run, loud_run, pause = state["run"].copy(), state["loud_run"].copy(), state["pause"].copy()
     labels, unknown = state["labels"].copy(), state["unknown"].copy()
     settled_bit = np.uint64(1 << SETTLE_STEPS)
     one = np.uint64(1)
     for step, n in enumerate(alive(counts, raw.shape[1])):
         heard = raw[:n, step]
-        run[:n] = np.where(heard, run[:n] + 1, 0)
+        # What was lost neither makes a run nor breaks it.
+        run[:n] = np.where(heard, run[:n] + 1, np.where(lost[:n, step] & (run[:n] > 0), run[:n], 0))
         loud_run[:n] = np.where(passes[:n, step], np.minimum(loud_run[:n] + 1, 1000), 0)
         labels[:n] <<= one
         unknown[:n] = (unknown[:n] << one) | lost[:n, step]
@@ -148,10 +156,10 @@ def settle(
             labels[:n][starts] |= (one << reach.astype(np.uint64)) - one
         pause[:n] = np.where(going | starts, 0, np.minimum(pause[:n] + 1, 1000))
         known[:n, step] = (unknown[:n] & settled_bit) == 0
-        speech[:n, step] = ((labels[:n] & settled_bit) != 0) & known[:n, step]
+        through[:n, step] = (labels[:n] & settled_bit) != 0
     state["run"], state["loud_run"], state["pause"] = run, loud_run, pause
     state["labels"], state["unknown"] = labels, unknown
-    return Settled(counts, first_step, known, speech)
+    return Settled(counts, first_step, known, through & known, through)
 
 
 def accumulate(state: State, block: Settled) -> None:

@@ -3,6 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.audio_bank import counted as counted_together
+from benchmarks.audio_clips import SHARED, clips_of
+from benchmarks.audio_disturb import babble, lose_packets, quieter, telephone_band, white_noise
 from detectors.bank import Bank
 from detectors.speech_rate import rate_from_words
 from tests.builders_audio import AGENT, call, column, cut, manifest, recording, scores_of, silence, tone, voice
@@ -39,7 +42,8 @@ def fit(true, found):
 
 def test_clips_of_known_text(clips):
     r, error = fit([c[3] / c[2] for c in clips], [c[4] / c[2] for c in clips])
-    # Praat's syllable nuclei v3 reaches .71 / 10.2 % on these clips, the prototype of this method .79 / 8.0 %.
+    # Praat's syllable nuclei v3 reaches .71 / 10.1 % on those of at least 4 syllables, this method .81 / 7.7 %; on all
+    # of them it is 8.3 %. The rest is tolerance.
     assert len(clips) > 160
     assert r >= 0.80
     assert error <= 0.085
@@ -48,9 +52,9 @@ def test_clips_of_known_text(clips):
 def test_mandarin_counts_characters(clips):
     chinese = [c for c in clips if c[1] == "zh"]
     _, error = fit([c[3] / c[2] for c in chinese], [c[4] / c[2] for c in chinese])
-    # The prototype reaches 7.6 %, Praat 7.0 %.
+    # This method reaches 6.2 % through its own decimator and 5.5 % through a steeper one, Praat there 6.9 %.
     assert len(chinese) > 25
-    assert error <= 0.076
+    assert error <= 0.065
     assert sum(c[4] for c in chinese) / sum(c[3] for c in chinese) == pytest.approx(1, abs=0.07)
 
 
@@ -64,10 +68,29 @@ def test_windows_of_20_s(clips):
         if window[0] >= 20:
             windows.append(by_source.pop(source))
     r, error = fit([w[1] / w[0] for w in windows], [w[2] / w[0] for w in windows])
-    # Praat .84 / 4.6 %, the prototype .89 / 3.7 %.
+    # Over many orders of the clips this method reaches .915 / 3.6 %, Praat .81 / 4.7 %; one order differs by .03.
     assert len(windows) >= 25
-    assert r >= 0.85
-    assert error <= 0.045
+    assert r >= 0.87
+    assert error <= 0.041
+
+
+@pytest.mark.parametrize(
+    ("disturb", "most"),
+    [
+        # Reached: 8.7, 8.4, 11.1, 8.7 and 9.7 %; Praat 10.1, 10.3, 11.4, 9.9 and 10.1 %. The rest is tolerance.
+        (lambda clip, clips: telephone_band(clip), 0.092),
+        (lambda clip, clips: white_noise(clip, 10), 0.090),
+        (lambda clip, clips: babble(clip, clips, 20), 0.118),
+        (lambda clip, clips: lose_packets(clip, 0.05), 0.092),
+        (lambda clip, clips: quieter(clip, 20), 0.102),
+    ],
+    ids=["telephone band", "white noise", "babble", "lost packets", "quiet"],
+)
+def test_a_disturbed_voice_keeps_its_rate(disturb, most):
+    recordings = clips_of([SHARED])
+    found, _ = counted_together([disturb(clip, recordings) for clip in recordings])
+    true = np.array([clip.syllables for clip in recordings])
+    assert np.mean(np.abs(found - true) / true) <= most
 
 
 @pytest.mark.parametrize("syllables_per_second", [2.5, 4.0, 5.5, 7.0])
