@@ -15,6 +15,7 @@ from rich.table import Table
 
 from stream import rejects_cli
 from stream.command import fail, out, read_settings, run
+from stream.memory import keep_large_buffers_apart
 from stream.settings import PREFIX, Settings
 
 app = typer.Typer(
@@ -80,6 +81,7 @@ def web(
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one.")] = None,
 ) -> None:
     """Serve the pages, the API and the WebSocket, and relay alerts to Kafka's feeds."""
+    keep_large_buffers_apart()  # before the libraries are loaded: what that leaves behind is holes as well
     from stream.serve import serve
 
     run(serve(read_settings(web_host=host, web_port=port)))

@@ -18,7 +18,6 @@ from alerts.sweep import sweep_once
 from alerts.web.app import create_app
 from alerts.web.context import Links
 from stream.feeds import ChatLag, Feeds, tail_scores
-from stream.memory import keep_large_buffers_apart
 from stream.operate import retention_of
 from stream.settings import Settings
 from stream.worker import database_config
@@ -30,7 +29,6 @@ STOP_SECONDS = 5
 
 async def serve(settings: Settings) -> None:
     """Serve until told to stop."""
-    keep_large_buffers_apart()
     engine = open_engine(database_config(settings))
     policies, feeds, lag = PolicyKeeper(engine), Feeds(settings), ChatLag(settings)
 
