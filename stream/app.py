@@ -15,7 +15,6 @@ from faust.exceptions import ConsumerNotStarted
 from faust.tables.manager import TableManager
 from faust.types import TP
 
-from stream.consumer import DirectConsumer
 from stream.kafka_client import (
     EMBEDDED_FETCH_WAIT_MS,
     faust_connection,
@@ -54,12 +53,6 @@ class App(faust.App):
     """Whatever the worker publishes goes through it."""
     worker_name: str
     """Kind and name of the worker, stable over its restarts: "chat/host-0"."""
-
-    def _new_transport(self) -> Any:
-        """Let Faust consume with ours; it has no setting for that."""
-        transport = super()._new_transport()
-        transport.Consumer = DirectConsumer  # type: ignore[misc]  # of this transport only
-        return transport
 
     def run_beside(self, service: mode.Service) -> None:
         """Start `service` after everything else of the app, and stop it before."""
