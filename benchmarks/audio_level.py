@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,8 +10,8 @@ import numpy as np
 import scipy.optimize
 import scipy.signal
 import soundfile
-from house import Line, arguments, conclude
 
+from benchmarks.audio_lines import Line
 from detectors.bank import Bank
 from detectors.decode import RATE
 from detectors.values import Chunk, FloatArray
@@ -122,15 +121,3 @@ def lines(manifests: Sequence[Path]) -> list[Line]:
         Line("live level less P.56, 1 sigma over clips", float(found.std()), "dB", LIVE_DB),
         Line("live level less P.56, largest of a clip", float(np.abs(found).max()), "dB", 2.0),
     ]
-
-
-def main() -> int:
-    parser = arguments(__doc__ or "")
-    shared = Path(__file__).parents[2] / "shared/data/speech/manifest.jsonl"
-    parser.add_argument("manifests", type=Path, nargs="*", default=[shared])
-    given = parser.parse_args()
-    return conclude(lines(given.manifests), given.json)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -15,8 +15,8 @@ import parselmouth
 import scipy.linalg
 import scipy.signal
 import soundfile
-from house import Line, arguments, conclude
 
+from benchmarks.audio_lines import Line
 from detectors import intonation, spectrum, voice_activity
 from detectors.columns import HOP_SAMPLES, HOPS_PER_STEP, STEP_SAMPLES, decibels
 from detectors.decode import RATE, decode, encode_mulaw
@@ -26,7 +26,6 @@ from detectors.volume import active_speech_level
 GROSS = 0.2
 """An estimate more than this share off is a gross error; counted among frames voiced in truth and estimate."""
 BARS = {"clean": 1.0, "300-3400 Hz, µ-law": 2.5, "white noise 10 dB": 1.0}
-WORSE_THAN_PRAAT = 0.0
 CLIPS_A_SOURCE = 25
 LEAST_SECONDS = 1.0
 LEVEL_DBOV = -26.0
@@ -221,22 +220,7 @@ def lines(manifests: Sequence[Path]) -> list[Line]:
             mine, peer = (100 * totals[name][0] / max(totals[name][1], 1) for name in ("ours", "Praat"))
             heard = 100 * totals["ours"][1] / totals["ours"][2], 100 * totals["Praat"][1] / totals["Praat"][2]
             told += [
-                Line(f"pitch of {kind}, {condition}: gross errors", mine, "%", BARS[condition]),
-                Line(f"pitch of {kind}, {condition}: gross errors of Praat", peer, "%"),
-                Line(f"pitch of {kind}, {condition}: gross errors more than Praat", mine - peer, "%", WORSE_THAN_PRAAT),
-                Line(f"pitch of {kind}, {condition}: voiced frames given a pitch", heard[0], "%"),
-                Line(f"pitch of {kind}, {condition}: voiced frames given a pitch by Praat", heard[1], "%"),
+                Line(f"pitch of {kind}, {condition}: gross errors", mine, "%", BARS[condition], peer=peer),
+                Line(f"pitch of {kind}, {condition}: voiced frames given a pitch", heard[0], "%", peer=heard[1]),
             ]
     return told
-
-
-def main() -> int:
-    parser = arguments(__doc__ or "")
-    shared = Path(__file__).parents[2] / "shared/data/speech/manifest.jsonl"
-    parser.add_argument("manifests", type=Path, nargs="*", default=[shared])
-    given = parser.parse_args()
-    return conclude(lines(given.manifests), given.json)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
