@@ -30,11 +30,12 @@ def _json(value: Any) -> str:
 
 
 _COMMON: dict[str, Any] = {
-    "pool_use_lifo": True,  # the connection used last is the warm one; in turns, each would fill a cache of its own
     "json_serializer": _json,
     "json_deserializer": orjson.loads,
     "hide_parameters": True,  # what customers wrote is in them, and errors are logged
 }
+# The connection used last is the warm one; in turns, each would fill a cache of its own.
+_LAST_ONE_FIRST: dict[str, Any] = {"pool_use_lifo": True}
 _DIRECT: WeakKeyDictionary[Engine, Engine] = WeakKeyDictionary()
 """Beside each async engine of SQLite one that works in the calling thread."""
 
@@ -57,7 +58,8 @@ def open_engine(config: DatabaseConfig, pool_size: int = 5, *, asks_first: bool 
     """
     url = _driver_url(config)
     if url.get_backend_name() == "sqlite":
-        engine = create_async_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS}, **_COMMON)
+        pool = {} if url.database in (None, "", ":memory:") else _LAST_ONE_FIRST  # in memory there is but one
+        engine = create_async_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS}, **pool, **_COMMON)
         direct = create_engine(url.set(drivername="sqlite"), connect_args={"timeout": BUSY_TIMEOUT_SECONDS}, **_COMMON)
         for each in (engine.sync_engine, direct):
             event.listen(each, "connect", _prepare_sqlite)
@@ -76,6 +78,7 @@ def open_engine(config: DatabaseConfig, pool_size: int = 5, *, asks_first: bool 
         pool_size=pool_size,
         max_overflow=5,
         pool_pre_ping=asks_first,
+        **_LAST_ONE_FIRST,
         connect_args={
             "server_settings": {
                 "idle_in_transaction_session_timeout": f"{IDLE_TIMEOUT_SECONDS:g}s",
