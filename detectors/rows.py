@@ -94,8 +94,10 @@ class Rows:
         active = mine["voice_activity"]
         passes, plain = voice_activity.gate(active, decibels(power), lost, counts)
         raw = voice_activity.ask_webrtc([track.vad for track in tracks], sound[:, _TAIL:], passes)
-        # The frames of a lost step reach back to what was heard before it.
-        low, high, voicing, f0_hz = self._frames(sound, np.repeat(passes | lost, HOPS_PER_STEP, axis=1))
+        # The frames of the first two lost steps reach back to what was heard before; there is nothing in the others.
+        begins = lost.copy()
+        begins[:, 2:] &= ~(lost[:, 1:-1] & lost[:, :-2])
+        low, high, voicing, f0_hz = self._frames(sound, np.repeat(passes | begins, HOPS_PER_STEP, axis=1))
         raw = voice_activity.weigh(raw, plain, power, low + high, voicing)
         settled = voice_activity.settle(active, raw, passes, lost, counts, first_step)
         hops = counts * HOPS_PER_STEP
