@@ -7,7 +7,6 @@ syllables, source, and speaker where it is known.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -15,16 +14,15 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import audio_level, audio_pitch, audio_rate
 from benchmarks.audio_clips import SHARED
-from benchmarks.audio_lines import conclude
+from benchmarks.lines import arguments, conclude
 
 PARTS = {"rate": audio_rate, "level": audio_level, "pitch": audio_pitch}
 """Each has `lines(manifests)`."""
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = arguments((__doc__ or "").partition("\n")[0])
     parser.add_argument("manifests", nargs="*", type=Path, metavar="MANIFEST", default=[SHARED])
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as JSON")
     parser.add_argument("--only", choices=PARTS, help="one part instead of all")
     given = parser.parse_args()
     if missing := [str(path) for path in given.manifests if not path.exists()]:

@@ -11,7 +11,7 @@ import scipy.optimize
 import scipy.signal
 import soundfile
 
-from benchmarks.audio_lines import Line
+from benchmarks.lines import Line
 from detectors.bank import Bank
 from detectors.decode import RATE
 from detectors.values import Chunk, FloatArray

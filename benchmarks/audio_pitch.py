@@ -16,7 +16,7 @@ import scipy.linalg
 import scipy.signal
 import soundfile
 
-from benchmarks.audio_lines import Line
+from benchmarks.lines import Line
 from detectors import intonation, spectrum, voice_activity
 from detectors.columns import HOP_SAMPLES, HOPS_PER_STEP, STEP_SAMPLES, decibels
 from detectors.decode import RATE, decode, encode_mulaw

@@ -13,7 +13,7 @@ from benchmarks import audio_praat
 from benchmarks.audio_bank import counted
 from benchmarks.audio_clips import ORDERS, Clip, clips_of, windows_of
 from benchmarks.audio_disturb import TEMPI, babble, lose_packets, mulaw, quieter, telephone_band, tempo, white_noise
-from benchmarks.audio_lines import Line
+from benchmarks.lines import Line
 from detectors.values import FloatArray, IntArray
 
 RESAMPLINGS = 2000

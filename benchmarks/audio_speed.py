@@ -17,7 +17,7 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", NUMBA_NUM_THREA
 import numpy as np
 import soundfile
 from audio_worker_speed import worker_lines
-from house import Line, arguments, conclude
+from lines import Line, arguments, conclude
 
 from detectors.bank import Bank
 from detectors.decode import RATE

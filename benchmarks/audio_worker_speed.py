@@ -11,7 +11,8 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from house import Line, services, with_topics
+from house import services, with_topics
+from lines import Line
 
 from detectors.decode import RATE, encode_mulaw
 from detectors.values import FloatArray

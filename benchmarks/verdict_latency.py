@@ -12,7 +12,8 @@ from pathlib import Path
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from house import Line, arguments, conclude, services, with_topics
+from house import services, with_topics
+from lines import Line, arguments, conclude
 
 from stream.scenes import plan
 from stream.settings import Settings

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import re
 import struct
-import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.resources import files
@@ -12,24 +11,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-import soundfile
 from playwright.sync_api import sync_playwright
-from typer.testing import CliRunner
 
 from alerts.policy import SHIPPED_RULES
 from alerts.rules import RuleSet, parse_rules
 from detectors.values import Side
 from detectors.volume import active_speech_level
-from stream.cli import app
-from stream.recordings import RecordingError, read_recording
+from stream.recordings import read_recording
 from stream.report import measure as measuring
 from stream.report.facts import facts_of
-from stream.report.make import make_report, read_hold
+from stream.report.make import make_report
 from stream.report.measure import level_of, measure
 from stream.report.page import page_of, parts_of
 from stream.report.picture import drawing_of, png_of, wrapped
 from stream.report.values import Report
 from stream.report.words import Words, clock, signed
+from tests.builders_report import tone
 from tests.shared_data import shared_data
 
 # librosa loads audioread, which imports these on Python 3.11 and 3.12; neither is ours to change.
@@ -59,12 +56,6 @@ def silent() -> Report:
 @pytest.fixture(scope="module")
 def interrupting() -> Report:
     return measure(call("agent_interrupts_caller"), RULES, language="en")
-
-
-def tone(path: Path, seconds: float, channels: int = 1, rate: int = 8000, size: float = 0.1) -> Path:
-    sound = size * np.sin(2 * np.pi * 200 * np.arange(int(rate * seconds)) / rate)
-    soundfile.write(path, np.stack([sound] * channels, axis=1), rate)
-    return path
 
 
 def test_a_louder_agent_is_one_alert_soon_after_the_change(louder: Report) -> None:
@@ -170,7 +161,7 @@ class Page(HTMLParser):
 
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_the_page_needs_nothing_else_and_says_everything(louder: Report, language: str) -> None:
-    page = page_of(louder, Words(language, "en"))  # type: ignore[arg-type]
+    page = page_of(louder, Words(language, "en"))  # type: ignore[arg-type]  # zh and en are all it is run with
     assert not re.search(r"https?:|//[a-z]|@import|url\((?!#)", page.replace("http://www.w3.org/2000/svg", ""))
     read = Page(page)
     assert not {"link", "img", "iframe", "audio"} & set(read.tags)
@@ -181,7 +172,7 @@ def test_the_page_needs_nothing_else_and_says_everything(louder: Report, languag
     for word in {"zh": ["音量升高", "坐席", "上限 +10 dB"], "en": ["Raised level", "Agent", "limit +10 dB"]}[language]:
         assert word in text
     assert begins in text and "agent_louder_12db.flac" in text
-    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])  # type: ignore[index]
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])  # type: ignore[index]  # the page always has it
     assert len(data["sides"]) == 2 and len(data["sides"][0]["values"]["level"]["at"]) == 95
 
 
@@ -262,60 +253,6 @@ def test_differences_have_their_sign_and_nothing_has_none(value: float, written:
     assert signed(value, 0, always=True) == written
 
 
-def test_holds_are_read_as_people_write_times() -> None:
-    assert [read_hold(told) for told in ("65-100", "1:05-1:40", " 1:00:05 - 1:00:06.5")] == [
-        (65.0, 100.0), (65.0, 100.0), (3605.0, 3606.5)
-    ]  # fmt: skip
-    for told in ("", "65", "2:00-1:00", "a-b", "1:5x-2"):
-        with pytest.raises(RecordingError, match="write from and to, like 1:05-1:40"):
-            read_hold(told)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["absent.wav"], "absent.wav is not there; write the path of a WAV or FLAC file"),
-        (["text.wav"], "text.wav is not audio"),
-        (
-            ["mono.wav", "--sides", "agent,customer"],
-            "has 1 channel(s) and --sides names 2; write for example --sides agent",
-        ),
-        (["stereo.wav", "--sides", "agent"], "write for example --sides agent,customer"),
-        (["stereo.wav", "--sides", "bot,customer"], "a report has agent and customer: write agent for a bot"),
-        (["stereo.wav", "--sides", "left,right"], "write one of agent, customer, bot per channel"),
-        (["three.wav"], "mix it down to two channels first"),
-        (["mono.wav", "-o", "gone/page.html"], "the folder gone is not there; make it, or name another"),
-        (["mono.wav", "-o", "mono.wav"], "mono.wav is the recording itself"),
-        (["mono.wav", "--hold", "5"], "write from and to, like 1:05-1:40"),
-        (["mono.wav", "--rules", "text.wav"], "not TOML"),
-    ],
-)
-def test_what_cannot_be_done_is_said_with_what_to_write(
-    arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    tone(Path("mono.wav"), 1.0)
-    tone(Path("stereo.wav"), 1.0, channels=2)
-    tone(Path("three.wav"), 1.0, channels=3)
-    Path("text.wav").write_text("this is no sound")
-    before = sorted(tmp_path.iterdir())
-    result = CliRunner().invoke(app, ["report", *arguments])
-    assert result.exit_code == 1 and words in result.output
-    assert sorted(tmp_path.iterdir()) == before
-
-
-def test_the_command_writes_beside_the_reader_and_tells_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "calls").mkdir()
-    (tmp_path / "here").mkdir()
-    tone(tmp_path / "calls" / "call.flac", 2.0, channels=2)
-    monkeypatch.chdir(tmp_path / "here")
-    result = CliRunner().invoke(app, ["report", "../calls/call.flac", "--png", "call.png"])
-    assert result.exit_code == 0, result.output
-    assert "call.html is written." in result.output and "call.png is written." in result.output
-    assert sorted(path.name for path in Path.cwd().iterdir()) == ["call.html", "call.png"]
-    assert 'lang="zh-CN"' in Path("call.html").read_text(encoding="utf-8")
-
-
 def test_a_browser_shows_it_without_a_complaint_and_reads_out_what_is_pointed_at(
     chromium: str, interrupting: Report, tmp_path: Path
 ) -> None:
@@ -337,14 +274,3 @@ def test_a_browser_shows_it_without_a_complaint_and_reads_out_what_is_pointed_at
         browser.close()
     assert said == []
     assert re.match(r"0:5\d\nAgent +Level [+−]?[\d.]+ dB.* +Rate \d+ syl/min .*\nCustomer ", reading), reading
-
-
-@pytest.mark.parametrize("missing", ["soundfile", "librosa", "resvg_py"])
-def test_without_the_extra_it_is_said_what_to_install(
-    missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tone(tmp_path / "call.wav", 1.0)
-    monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(RecordingError, match=r"pip install 'tonewatch\[offline\]'"):
-        make_report(path, output=tmp_path / "call.html", png=tmp_path / "call.png")
-    assert not (tmp_path / "call.html").exists()

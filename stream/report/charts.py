@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from detectors import intonation, speech_rate, volume
-from detectors.columns import STEP_SECONDS
+from detectors.columns import STEP_SECONDS, STEPS_PER_SECOND
 from detectors.values import FloatArray
 from stream.report.lanes import AXIS, alert_lanes, turn_lanes
 from stream.report.svg import LEFT, PLOT, Panel, element, number, text, time_ticks, width_of, x_of
@@ -19,15 +19,12 @@ from stream.report.words import Words, clock, signed
 HEIGHTS = {"agent": 92, "customer": 68}
 """A report is about the agent first."""
 GAP = 10
+RATE_SECONDS = speech_rate.LEAST_STEPS // STEPS_PER_SECOND
 LEVEL_BAND_DB = 3.0
 RATE_BAND = 0.1
 PITCH_BAND_SEMITONES = 1.5
 """The grey bands of the live floor."""
 PITCH_RANGE_SEMITONES = 12.0
-LEAST_RATE_SECONDS = 3
-"""Of speech, before the detector gives a rate."""
-LIVE_SECONDS = 25.0
-"""A window reaches back this far: with no word for longer, a value is not shown further."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +147,12 @@ def _rate(panel: Panel, side: SideReport, report: Report, words: Words) -> str:
         body
         + panel.ticks(ticks, [f"{v:.0f}" for v in ticks])
         + _judged(panel, side, metric, report, words)
-        + _unknown(panel, side.metrics[metric], words("axis.unknown", n=LEAST_RATE_SECONDS), panel.height / 2)
+        + _unknown(
+            panel,
+            side.metrics[metric],
+            words("axis.unknown", n=RATE_SECONDS),
+            panel.height / 2,
+        )
     )
 
 
@@ -232,7 +234,7 @@ def _recent(side: SideReport) -> FloatArray:
     """(seconds,): whether the side spoke within the reach of the live windows."""
     active = np.nan_to_num(side.metrics["speech.active"]) > 0
     last = np.maximum.accumulate(np.where(active, np.arange(len(active)), -1e9)) if len(active) else np.zeros(0)
-    return np.asarray(np.arange(len(active)) - last < LIVE_SECONDS)
+    return np.asarray(np.arange(len(active)) - last < speech_rate.WINDOW_SECONDS)
 
 
 def _unknown(panel: Panel, series: Series, why: str, up: float = 6) -> str:

@@ -1,7 +1,8 @@
-"""A figure beside its bar and beside the peer's, and how a benchmark of audio ends."""
+"""A figure beside its bar and beside the peer's, and how a benchmark begins and ends."""
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,7 +20,7 @@ class Line:
     at_least: bool = False
     """True where more is better, a correlation for instance."""
     peer: float | None = None
-    """Praat's figure of the same run; with a bar ours has to be better than it, too."""
+    """The peer's figure of the same run, Praat's for instance; with a bar ours has to be better than it, too."""
     note: str = ""
 
     @property
@@ -28,6 +29,13 @@ class Line:
 
     def _good(self, other: float) -> bool:
         return self.value >= other if self.at_least else self.value <= other
+
+
+def arguments(description: str) -> argparse.ArgumentParser:
+    """What every benchmark takes."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as JSON")
+    return parser
 
 
 def told(line: Line, width: int) -> str:
@@ -40,7 +48,7 @@ def told(line: Line, width: int) -> str:
 def conclude(lines: Sequence[Line], file: Path | None) -> int:
     """Print every line and return the exit status: 1 where a bar is missed or the peer is better."""
     width = max(len(line.what) for line in lines)
-    print(f"{'':<{width}} {'ours':>8} {'':<5} {'Praat':>8}  {'bar':<8}")
+    print(f"{'':<{width}} {'ours':>8} {'':<5} {'peer':>8}  {'bar':<8}")
     for line in lines:
         print(told(line, width))
     if file is not None:
