@@ -135,8 +135,14 @@ def tier_lines(tier: int, results: Sequence[Result]) -> list[Line]:
             Line(spans.what, inexact, bar=0, note=note),
         ]
     if tier == 2:
-        barred = [Line(line.what, line.value, "", TIER_2_RIGHT, True, line.peer, line.note) for line in lines]
-        return [*barred, spans]
+        # Without the peer in it: who finds nothing falls into no trap.
+        return [
+            *(
+                Line(line.what, line.value, "", TIER_2_RIGHT, True, note=f"{line.note}; peer {line.peer:.3f}")
+                for line in lines
+            ),
+            spans,
+        ]
     return [*lines, spans]
 
 
