@@ -29,6 +29,7 @@ from alerts.store.tables import baselines, conversations
 from alerts.web.app import create_app
 from alerts.web.context import Links
 from tests.builders_alerts import database
+from tests.builders_web import ended
 
 # Read when the module is: no test sees settings of the outside.
 SCREENSHOTS = os.environ.get("TONEWATCH_SCREENSHOTS")
@@ -209,8 +210,7 @@ async def site(folder: Path) -> AsyncIterator[Site]:
         try:
             yield made
         finally:
-            server.should_exit = True
-            await serving
+            await ended(server, serving)
 
 
 @dataclass

@@ -218,8 +218,15 @@ async def served(engine: AsyncEngine, links: Links | None = None) -> AsyncIterat
     try:
         yield app, f"{host}:{port}"
     finally:
-        server.should_exit = True
-        await task
+        await ended(server, task)
+
+
+async def ended(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
+    """Stop a server, and cut what it would leave to the end of its process: here none ends."""
+    server.should_exit = True
+    await serving
+    for connection in list(server.server_state.connections):
+        connection.transport.abort()
 
 
 REFUNDS = [
