@@ -1,7 +1,7 @@
 """What reading a message costs at 2,000 and 100,000 phrases, beside matchers that do less, and what a lexicon costs.
 
 `python benchmarks/phrase_speed.py [--only 2k|100k|hostile] [--json FILE]`. One thread; the messages are ordinary
-customer-service turns, each read with what its speaker said before, as in a conversation. Times are CPU time, medians of
+customer-service turns, each read with what its speaker said before, as in a chat. Times are CPU time, medians of
 some runs. The 2,000 are the shipped packs filled up with public lists; the 100,000 are the public lists, which hit most
 Chinese turns, so that what a hit costs is in that mean. A peer that is not installed is said to be missing. Returns 1
 where a bar is missed.
