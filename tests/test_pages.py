@@ -241,7 +241,7 @@ async def test_what_one_may_not_do_is_not_offered(chromium: str, floor: Site) ->
         await page.get_by_text("周敏").click()
         await page.get_by_role("button", name="退出登录").click()
         await visit.log_in(floor.base, "xujing")
-        await expect(page.locator(".alert")).to_have_count(1)
+        await expect(page.locator(".alert", has_text="音量升高")).to_have_count(1)
         await page.keyboard.press("j")
         await page.keyboard.press("a")
         await expect(page.locator(".alert[aria-current]")).to_have_count(1)
