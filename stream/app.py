@@ -15,6 +15,7 @@ from faust.exceptions import ConsumerNotStarted
 from faust.tables.manager import TableManager
 from faust.types import TP
 
+from stream.consumer import Transport
 from stream.kafka_client import (
     EMBEDDED_FETCH_WAIT_MS,
     faust_connection,
@@ -53,6 +54,10 @@ class App(faust.App):
     """Whatever the worker publishes goes through it."""
     worker_name: str
     """Kind and name of the worker, stable over its restarts: "chat/host-0"."""
+
+    def _new_transport(self) -> Transport:
+        """Return the way to Kafka; Faust has no setting for it, hence the private name."""
+        return Transport(self.conf.broker_consumer, self)
 
     def run_beside(self, service: mode.Service) -> None:
         """Start `service` after everything else of the app, and stop it before."""

@@ -1,0 +1,63 @@
+"""Faust's consumer, which hands a record on without making tasks for it where there is nothing to wait for."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Coroutine, Generator
+from functools import partial
+from typing import Any
+
+import mode
+from faust.transport.drivers import aiokafka
+from mode.services import WaitResults
+
+
+class PromptService(mode.Service):
+    """A service that looks first whether the first of what it waits for waits at all."""
+
+    async def wait_first(self, *coros: Any, timeout: Any = None) -> WaitResults:  # noqa: ASYNC109  (mode's signature)
+        """Wait for the first of some coroutines to end; as mode's, which makes a task for each and two of its own."""
+        first, *others = coros
+        if isinstance(first, Coroutine) and not self.should_stop:
+            try:
+                waits_for = first.send(None)
+            except BaseException as end:
+                for other in others:
+                    other.close()  # it was not begun, and nobody will
+                if isinstance(end, StopIteration):
+                    return WaitResults([first], [end.value], False)
+                raise
+            first = _carried_on(first, waits_for)
+        return await super().wait_first(first, *others, timeout=timeout)
+
+
+async def _carried_on(begun: Coroutine[Any, Any, Any], waits_for: Any) -> Any:
+    """Await a coroutine that was begun and waits for the future `waits_for`."""
+    return await _steps(begun, waits_for)
+
+
+@types.coroutine
+def _steps(begun: Coroutine[Any, Any, Any], waits_for: Any) -> Generator[Any, Any, Any]:
+    while True:
+        try:
+            go_on = partial(begun.send, (yield waits_for))
+        except BaseException as error:  # a cancellation, or whatever the future was given
+            go_on = partial(begun.throw, error)
+        try:
+            waits_for = go_on()
+        except StopIteration as done:
+            return done.value
+
+
+class Consumer(PromptService, aiokafka.Consumer):
+    """Takes records from Kafka and hands them to the agents.
+
+    Faust's waits for each record's delivery or for a rebalance that breaks it off, whichever comes first. At 1,000
+    messages a second the four tasks a record took a tenth of the worker's time; nearly no delivery waits.
+    """
+
+
+class Transport(aiokafka.Transport):
+    """Faust's way to Kafka, with our consumer."""
+
+    Consumer = Consumer
