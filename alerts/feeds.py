@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerts.masking import mask_alert, mask_finding
 from alerts.store import cursors
-from alerts.store.database import reading, writing
+from alerts.store.database import in_transaction, reading, writing
 from alerts.store.outbox_tail import OutboxItem, changes_after
 
 log = logging.getLogger(__name__)
@@ -102,8 +102,9 @@ class FeedRunner:
         """Publish what waits, at most one batch; return whether this process holds the lease."""
         now = self._now()
         if self.seq is None or self._leased_until - now < LEASE_SECONDS / 2:
-            async with writing(self._engine) as connection:
-                seq = await cursors.take_lease(connection, self._feed.cursor, self._owner, now, LEASE_SECONDS)
+            seq = await in_transaction(
+                self._engine, lambda c: cursors.take_lease(c, self._feed.cursor, self._owner, now, LEASE_SECONDS)
+            )
             self._leased_until = now + LEASE_SECONDS
             self._noted_seq = seq or 0
             self.seq = None if seq is None else max(seq, self.seq or 0)
@@ -132,8 +133,9 @@ class FeedRunner:
     async def _note(self, seq: int) -> None:
         """Write how far the topic is filled, and give up where the lease was lost."""
         now = self._now()
-        async with writing(self._engine) as connection:
-            held = await cursors.move(connection, self._feed.cursor, self._owner, seq, now, LEASE_SECONDS)
+        held = await in_transaction(
+            self._engine, lambda c: cursors.move(c, self._feed.cursor, self._owner, seq, now, LEASE_SECONDS)
+        )
         self._leased_until, self._noted_seq = now + LEASE_SECONDS, seq
         if not held:
             log.info("another process fills %s now", self._feed.topic)

@@ -13,7 +13,7 @@ from alerts.engine import judge_due, next_due
 from alerts.rules import RuleSet
 from alerts.store import alerts as alert_store
 from alerts.store import conversations as conversation_store
-from alerts.store.database import reading, writing
+from alerts.store.database import in_transaction, reading
 from alerts.store.tables import alerts, conversations
 from detectors.timing import Waits
 
@@ -56,14 +56,11 @@ async def sweep_once(engine: AsyncEngine, policy: Callable[[], PolicyInForce], n
     count = 0
     # One short transaction each: none keeps the chat path waiting for the others.
     if found[0] and not lagging:
-        async with writing(engine) as connection:
-            count += await _judge_waits(connection, policy(), now)
+        count += await in_transaction(engine, lambda connection: _judge_waits(connection, policy(), now))
     if found[1]:
-        async with writing(engine) as connection:
-            count += len(await alert_store.close_due(connection, now))
+        count += len(await in_transaction(engine, lambda connection: alert_store.close_due(connection, now)))
     if found[2]:
-        async with writing(engine) as connection:
-            count += len(await alert_store.close_where(connection, quiet, now))
+        count += len(await in_transaction(engine, lambda connection: alert_store.close_where(connection, quiet, now)))
     return count
 
 
