@@ -92,24 +92,25 @@ class Rows:
         sound, power, full_scale, lost = self._hear(tracks, rows, counts)
         mine = {name: Picked(self.columns[name], rows) for name in DETECTORS}
         active = mine["voice_activity"]
-        passes, plain = voice_activity.gate(active, decibels(power), lost, counts)
+        level = decibels(power)
+        passes, plain = voice_activity.gate(active, level, lost, counts)
         raw = voice_activity.ask_webrtc([track.vad for track in tracks], sound[:, _TAIL:], passes)
         # The frames of the first two lost steps reach back to what was heard before; there is nothing in the others.
         begins = lost.copy()
         begins[:, 2:] &= ~(lost[:, 1:-1] & lost[:, :-2])
         low, high, voicing, f0_hz = self._frames(sound, np.repeat(passes | begins, HOPS_PER_STEP, axis=1))
         raw = voice_activity.weigh(raw, plain, power, low + high, voicing)
-        settled = voice_activity.settle(active, raw, passes, lost, counts, first_step)
         hops = counts * HOPS_PER_STEP
+        pitch = mine["intonation"]
+        pitch_hz = intonation.contour(pitch, f0_hz, np.where(np.repeat(lost, HOPS_PER_STEP, axis=1), 0, voicing), hops)
+        voiced = voice_activity.voice(active, pitch_hz, counts) & ~voice_activity.steady(active, level, passes, counts)
+        settled = voice_activity.settle(active, raw, voiced, passes, lost, counts, first_step)
         voice_activity.accumulate(active, settled)
         volume.accumulate(mine["volume"], power, settled)
         rate = mine["speech_rate"]
         found = speech_rate.nuclei(rate, low, high, voicing, power, lost, hops)
         speech_rate.accumulate(rate, *found, settled)
-        pitch = mine["intonation"]
-        if lost.any():
-            voicing[np.repeat(lost, HOPS_PER_STEP, axis=1)] = 0
-        intonation.accumulate(pitch, intonation.contour(pitch, f0_hz, voicing, hops), settled)
+        intonation.accumulate(pitch, pitch_hz, settled)
         losses.accumulate(mine["losses"], full_scale, settled)
         for state in mine.values():
             state.put_back()

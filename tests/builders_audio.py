@@ -95,13 +95,13 @@ def voice(
     f0_hz: float = 150.0,
     syllables_per_second: float = 4.0,
     level_dbov: float = -24.0,
-    swing_semitones: float = 0.0,
+    swing_semitones: float = 1.5,
     rate: int = 8000,
     seed: int = 1,
 ) -> FloatArray:
     """A made-up voice (n,): harmonics under two formants, one bump of loudness a syllable, a little noise.
 
-    Its pitch swings as a sine of 0.7 Hz, `swing_semitones` up and down.
+    Its pitch swings as a sine of 0.7 Hz, `swing_semitones` up and down: nobody speaks on one note.
     """
     time = np.arange(round(seconds * rate)) / rate
     pitch = f0_hz * 2 ** (swing_semitones * np.sin(2 * np.pi * 0.7 * time) / 12)
