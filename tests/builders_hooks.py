@@ -55,6 +55,8 @@ phrase = "保证退款"
 POLICY: dict[str, Any] = {"rules": RULES, "packs": {"a.zh.toml": PACK}}
 FINE, BLOCKED, MASKED, HELD = "您好，订单已经发出", "您这个骗子", "您加我微信聊", "我们保证退款"
 SECRET = "s3cret"
+PATIENT = 60.0
+"""Seconds: where it is not about lateness, a busy machine shall not make an answer late."""
 
 
 @dataclass
@@ -99,8 +101,9 @@ async def asked(
             published.append((topic, key, body))
 
         policies = PolicyKeeper(engine)
+        config = {name: HookConfig(deadline_seconds=PATIENT) for name in ("moderate", "openim")} | dict(hooks or {})
         links = Links(publish=publish, policies=policies)
-        async with running(engine, links, WebConfig(hooks=hooks or {}), now) as app, outsider(app) as client:
+        async with running(engine, links, WebConfig(hooks=config), now) as app, outsider(app) as client:
             await policies.refresh()
             await web_of(app).keys.refresh()
             yield House(app, engine, client, keys, published, broker)

@@ -21,6 +21,7 @@ from tests.builders_hooks import (
     FINE,
     HELD,
     MASKED,
+    PATIENT,
     SECRET,
     House,
     asked,
@@ -32,7 +33,7 @@ from tests.builders_hooks import (
     tencent_request,
 )
 
-HOOKS = {name: HookConfig(secrets=("older", SECRET)) for name in ("easemob", "tencent-im", "stream")}
+HOOKS = {name: HookConfig(PATIENT, secrets=("older", SECRET)) for name in ("easemob", "tencent-im", "stream")}
 COMMAND = "/v1/hooks/openim/callbackBeforeSendSingleMsgCommand"
 OPENIM_FINE = {"actionCode": 0, "errCode": 0, "errMsg": "", "errDlt": "", "nextCode": 0}
 TENCENT_FINE = {"ActionStatus": "OK", "ErrorInfo": "", "ErrorCode": 0}
@@ -220,7 +221,7 @@ async def test_easemob_is_never_answered_with_more_than_it_reads(url: str) -> No
 
 
 async def test_tencent_s_signature(url: str) -> None:
-    async with asked(url, {"tencent-im": HookConfig(secrets=(SECRET,), app_id="1400000001")}) as house:
+    async with asked(url, {"tencent-im": HookConfig(PATIENT, secrets=(SECRET,), app_id="1400000001")}) as house:
         now = time.time()
         for query, status in (
             (tencent_query(now, token="wrong"), 401),
@@ -298,7 +299,7 @@ async def test_what_is_no_request_of_the_platform_is_refused_and_said(url: str, 
 
 @pytest.mark.parametrize(("sender", "side"), [("agent-3", "agent"), ("u-4", "customer")])
 async def test_who_is_an_agent_is_told_by_the_id(url: str, sender: str, side: str) -> None:
-    hooks = {"openim": HookConfig(agent_ids="agent-.*")}
+    hooks = {"openim": HookConfig(PATIENT, agent_ids="agent-.*")}
     async with asked(url, hooks) as house:
         answer = await house.post(COMMAND, openim_request(BLOCKED, sendID=sender, recvID="x"))
         # The phrases are about agents: what a customer writes is kept, and let through.

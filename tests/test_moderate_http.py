@@ -20,7 +20,7 @@ from alerts.store.database import reading
 from alerts.store.tables import api_keys, audit, interceptions, messages
 from stream.cli import app as command
 from stream.records import parse_chat
-from tests.builders_hooks import BLOCKED, FINE, HELD, MASKED, House, asked, message
+from tests.builders_hooks import BLOCKED, FINE, HELD, MASKED, PATIENT, House, asked, message
 from tests.builders_web import web_of
 
 
@@ -127,7 +127,7 @@ async def test_what_cannot_be_read_is_said(tmp_path: Any, body: bytes, said: str
 
 
 async def test_a_body_without_end_is_not_read_to_its_end(tmp_path: Any) -> None:
-    hooks = {"moderate": HookConfig(most_bytes=1000)}
+    hooks = {"moderate": HookConfig(PATIENT, most_bytes=1000)}
     async with asked(f"sqlite:///{tmp_path / 'd.sqlite3'}", hooks) as house:
         assert (await house.post("/v1/moderate", message("x" * 2000))).status_code == 413
         answer = await house.post("/v1/moderate", message("x" * 500))
