@@ -1,4 +1,4 @@
-"""How long POST /v1/moderate takes at 300 requests a second, a chat worker beside, next to a route that only answers."""
+"""How long POST /v1/moderate takes at 300 requests a second, a chat worker beside, and a route that only answers."""
 
 from __future__ import annotations
 
