@@ -115,3 +115,9 @@ class PolicyKeeper:
         # Aside, then swapped whole: the worker goes on judging by the old one meanwhile.
         self._policy = await asyncio.to_thread(compiled, version, body)
         return True
+
+    async def follow(self, seconds: float = 1.0) -> None:
+        """Refresh for ever. Raises what `refresh` raises; the policy before stays in force."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(seconds)

@@ -9,13 +9,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerts.judge import Incoming, incoming_message, incoming_turn
 from alerts.moderate import Verdict, moderate
 from alerts.policy import PolicyKeeper
-from alerts.store.database import said
+from alerts.store.database import refusal_of, said
 from stream.app import App, raw_topic, source_of
 from stream.holds import Holds
 from stream.inbox import Inbox, Item, Stopping
@@ -31,12 +30,6 @@ MOST_PER_BATCH = 200
 """Only a backlog fills it; with 50 the statements of a batch cost more than its messages at 1,000 a second."""
 RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
 """Waits between tries; the last one repeats until the database or the broker is back, or we are to stop."""
-PERMANENT = (DataError, IntegrityError)
-"""What no retry mends: the batch is then taken apart, and what fails alone is poison. Not ProgrammingError: that is a
-schema that was not upgraded, and the messages are good."""
-PERMANENT_STATES = ("22", "54")
-"""The same by class of SQLSTATE, a value that is refused and one too large for an index: of asyncpg's errors SQLAlchemy
-gives these no class of their own, and a retry of them would hold the partition for ever."""
 TRIES_BEFORE_POISON = 3
 VERDICT_HEADERS = (
     ("content-type", b"application/json"),
@@ -114,7 +107,7 @@ class ChatWorker:
                 _count(good, verdicts)
                 return [(item, message, verdict) for (item, message), verdict in zip(good, verdicts, strict=True)]
             except Exception as error:
-                refusal = _refusal(error)
+                refusal = refusal_of(error)
                 if refusal is not None and len(good) > 1:
                     return [kept for one in good for kept in await self._kept([one], bad)]
                 if refusal is not None and tries >= TRIES_BEFORE_POISON:
@@ -177,11 +170,3 @@ def _count(good: Sequence[tuple[Item, Incoming]], verdicts: Sequence[Verdict]) -
             INTERCEPTED.labels(action=verdict.action, by=verdict.intercepted_by).inc()
         elif verdict.is_repeat:
             DUPLICATES.labels(topic=item.topic).inc()
-
-
-def _refusal(error: Exception) -> BaseException | None:
-    """Return what the database says where it will refuse the same again, None where a retry may help."""
-    if not isinstance(error, DBAPIError):
-        return None
-    state = getattr(error.orig, "sqlstate", None) or ""
-    return error.orig if isinstance(error, PERMANENT) or state.startswith(PERMANENT_STATES) else None

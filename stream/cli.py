@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import typer
 from rich.table import Table
 
-from stream import rejects_cli
+from stream import keys_cli, rejects_cli
 from stream.command import fail, out, read_settings, run
 from stream.memory import keep_large_buffers_apart
 from stream.settings import PREFIX, Settings
@@ -33,6 +33,7 @@ app.add_typer(topics_app, name="topics")
 app.add_typer(db_app, name="db")
 app.add_typer(user_app, name="user")
 app.add_typer(policy_app, name="policy")
+app.add_typer(keys_cli.app, name="key")
 app.add_typer(rejects_cli.app, name="rejects")
 
 

@@ -18,7 +18,12 @@ from stream.topics import group_name, topic_name
 
 logger = logging.getLogger(__name__)
 
-EVENT_TYPES = {"qa.alerts": "qa.alert", "qa.interceptions": "qa.interception", "agent.reminders": "agent.reminder"}
+EVENT_TYPES = {
+    "qa.alerts": "qa.alert",
+    "qa.interceptions": "qa.interception",
+    "agent.reminders": "agent.reminder",
+    "chat.messages": "chat.message",
+}
 TAIL_BACK_RECORDS = 90
 """Scores read back per partition at start, so that a page opened now shows the last minute or so."""
 RETRY_SECONDS = 1.0

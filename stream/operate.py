@@ -1,4 +1,4 @@
-"""What an operator does to the database by command: upgrade, accounts, policy."""
+"""What an operator does to the database by command: upgrade, accounts, API keys, policy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 from alerts.policy import SHIPPED_PACKS, SHIPPED_RULES, import_policy, read_files
 from alerts.retention import Purged, Retention, cutoffs, preview, purge
-from alerts.store.database import open_engine
+from alerts.store import api_keys
+from alerts.store.database import open_engine, reading, writing
 from alerts.store.schema import schema_state, upgrade
 from stream.settings import Settings
 from stream.worker import database_config
@@ -85,5 +86,35 @@ async def load_policy(
     try:
         body = read_files(rules or SHIPPED_RULES, packs or SHIPPED_PACKS)
         return await import_policy(engine, body, who=who, why=why, now=now)
+    finally:
+        await engine.dispose()
+
+
+async def add_key(settings: Settings, platform: str, note: str, *, who: str, now: float) -> tuple[int, str]:
+    """Make an API key; return (its number, the key, which nobody can read again). Raises KeyProblem."""
+    engine = open_engine(database_config(settings))
+    try:
+        async with writing(engine) as connection:
+            return await api_keys.add(connection, platform, note, who=who, now=now)
+    finally:
+        await engine.dispose()
+
+
+async def revoke_key(settings: Settings, number: int, *, who: str, now: float) -> api_keys.ApiKey:
+    """End an API key. Raises KeyProblem."""
+    engine = open_engine(database_config(settings))
+    try:
+        async with writing(engine) as connection:
+            return await api_keys.revoke(connection, number, who=who, now=now)
+    finally:
+        await engine.dispose()
+
+
+async def list_keys(settings: Settings) -> Sequence[api_keys.ApiKey]:
+    """Return all API keys that ever were."""
+    engine = open_engine(database_config(settings))
+    try:
+        async with reading(engine) as connection:
+            return await api_keys.every(connection)
     finally:
         await engine.dispose()

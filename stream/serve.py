@@ -9,7 +9,7 @@ import time
 import uvicorn
 
 from alerts.alert import CALL_PLATFORM, Conversation
-from alerts.config import WebConfig
+from alerts.config import HookConfig, WebConfig
 from alerts.engine import limits_for
 from alerts.policy import PolicyKeeper
 from alerts.retention import purge_daily
@@ -27,19 +27,41 @@ logger = logging.getLogger(__name__)
 STOP_SECONDS = 5
 
 
+def hooks_of(settings: Settings) -> dict[str, HookConfig]:
+    """Return what was agreed on with each platform that asks over HTTP."""
+    secrets = {
+        "easemob": settings.easemob_secret,
+        "tencent-im": settings.tencent_im_token,
+        "stream": settings.stream_secret,
+    }
+
+    def config(via: str) -> HookConfig:
+        name = via.replace("-", "_")
+        secret = secrets[via].get_secret_value() if via in secrets else ""
+        return HookConfig(
+            deadline_seconds=getattr(settings, f"{name}_deadline_ms") / 1000,
+            fail_policy=getattr(settings, f"{name}_fail_policy"),
+            # More than one while an old one is being replaced.
+            secrets=tuple(part.strip() for part in secret.split(",") if part.strip()),
+            app_id=settings.tencent_im_app_id if via == "tencent-im" else "",
+            agent_ids=settings.hook_agent_ids,
+        )
+
+    return {via: config(via) for via in ("moderate", "openim", *secrets)}
+
+
 async def serve(settings: Settings) -> None:
     """Serve until told to stop."""
     engine = open_engine(database_config(settings))
     policies, feeds, lag = PolicyKeeper(engine), Feeds(settings), ChatLag(settings)
 
     async def sweep() -> None:
-        await policies.refresh()
         await sweep_once(engine, lambda: policies.policy, time.time(), lagging=await lag())
 
     def limits(language: str | None) -> dict[str, float]:
         try:
             rules = policies.policy.rules
-        except LookupError:  # the first sweep loads it
+        except LookupError:  # it is not loaded yet
             return {}
         return limits_for(rules, Conversation(CALL_PLATFORM, "", "call", language=language))
 
@@ -49,9 +71,11 @@ async def serve(settings: Settings) -> None:
             origin=settings.web_origin,
             session_seconds=settings.session_hours * 3600,
             secure_cookies=settings.web_origin.startswith("https://"),
+            hooks=hooks_of(settings),
         ),
         Links(
             publish=feeds.publish,
+            policies=policies,
             tail_scores=lambda: tail_scores(settings),
             limits=limits,
             sweep=sweep,

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "TONEWATCH_"
+FailPolicy = Literal["open", "closed"]
+Milliseconds = Annotated[int, Field(ge=20, le=60_000)]
+
+
+def _is_pattern(text: str) -> str:
+    """Refuse what is no regular expression."""
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"is no regular expression: {error}") from None
+    return text
 
 
 class Settings(BaseSettings):
@@ -69,6 +81,31 @@ class Settings(BaseSettings):
     web_port: int = Field(8400, ge=0, le=65535, description="port of the pages and the API; 0 picks one")
     web_origin: str = Field("", description="public address of the pages, where a proxy stands before them")
     session_hours: float = Field(12.0, gt=0, description="a login ends after this long")
+
+    # Verdicts over HTTP; each platform's own wait is in the documentation of its hook, and longer than our deadline
+    moderate_deadline_ms: Milliseconds = Field(1000, description="POST /v1/moderate is answered within")
+    moderate_fail_policy: FailPolicy = Field("open", description="what a late answer says: open allows, closed reviews")
+    openim_deadline_ms: Milliseconds = Field(4000, description="OpenIM is answered within; it waits 5 s")
+    openim_fail_policy: FailPolicy = Field(
+        "open", description="what a late answer says: open lets through, closed refuses"
+    )
+    easemob_deadline_ms: Milliseconds = Field(
+        150, description="Easemob is answered within; it waits 200 ms unless told"
+    )
+    easemob_fail_policy: FailPolicy = Field(
+        "open", description="the same for Easemob; its console has a setting of its own"
+    )
+    easemob_secret: SecretStr = Field(SecretStr(""), description="secret of Easemob's callback rule; more with commas")
+    tencent_im_deadline_ms: Milliseconds = Field(1500, description="Tencent IM is answered within; it waits 2 s")
+    tencent_im_fail_policy: FailPolicy = Field("open", description="the same for Tencent IM")
+    tencent_im_token: SecretStr = Field(SecretStr(""), description="token of Tencent IM's callbacks; more with commas")
+    tencent_im_app_id: str = Field("", description="SDKAppID that alone may ask; empty takes any that is signed")
+    stream_deadline_ms: Milliseconds = Field(1200, description="Stream is answered within; it waits 1.5 s unless told")
+    stream_fail_policy: FailPolicy = Field("open", description="the same for Stream")
+    stream_secret: SecretStr = Field(SecretStr(""), description="API secret of the Stream app; more with commas")
+    hook_agent_ids: Annotated[str, AfterValidator(_is_pattern)] = Field(
+        "", description="regular expression for the whole id of an agent on these platforms; empty: all who write are"
+    )
 
     @model_validator(mode="before")
     @classmethod

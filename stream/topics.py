@@ -117,7 +117,7 @@ def topics(settings: Settings) -> tuple[Topic, ...]:
         topic("audio.frames", "conversation_id", HOUR, ("telephony", "ingest"), ("audio worker",)),
         topic("call.events", "conversation_id", 7 * DAY, ("telephony", "ingest"), ("audio worker",)),
         topic("transcript.turns", "conversation_id", 7 * DAY, ("speech recognisers",), ("chat worker", "audio worker")),
-        topic("chat.messages", "conversation_id", 7 * DAY, ("chat platforms",), ("chat worker",), at_least=True),
+        topic("chat.messages", "conversation_id", 7 * DAY, ("chat platforms", "web"), ("chat worker",), at_least=True),
         topic("chat.verdicts", "conversation_id", DAY, ("chat worker",), ("chat platforms",)),
         topic("qa.scores", "conversation_id", 7 * DAY, ("audio worker",), ("web", "others")),
         topic("qa.alerts", "alert id", None, ("relay",), ("others",), partitions=6),

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 import orjson
 from sqlalchemy import URL, Connection, CursorResult, Engine, Executable, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from alerts.config import DatabaseConfig
@@ -23,6 +23,12 @@ BUSY_TIMEOUT_SECONDS = 5.0
 IDLE_TIMEOUT_SECONDS = 5.0
 """PostgreSQL ends a transaction that says nothing for so long. Without it a worker that sleeps, or whose host is cut
 off, keeps the rows of its conversations locked against the one that took over, for as long as it sleeps."""
+PERMANENT = (DataError, IntegrityError)
+"""What no retry mends: the batch is then taken apart, and what fails alone is poison. Not ProgrammingError: that is a
+schema that was not upgraded, and the messages are good."""
+PERMANENT_STATES = ("22", "54")
+"""The same by class of SQLSTATE, a value that is refused and one too large for an index: of asyncpg's errors SQLAlchemy
+gives these no class of their own, and a retry of them would hold the partition for ever."""
 _QUOTED = re.compile(r"(query argument \$\d+:).*", re.DOTALL)
 T = TypeVar("T")
 
@@ -176,6 +182,14 @@ async def in_transaction(engine: AsyncEngine, work: Callable[[AsyncConnection], 
 def said(error: BaseException) -> str:
     """Return what an error of the database says, without the argument that asyncpg quotes: it may be a text."""
     return _QUOTED.sub(r"\1 (not shown)", str(error))
+
+
+def refusal_of(error: Exception) -> BaseException | None:
+    """Return what the database says where it will refuse the same again, None where a retry may help."""
+    if not isinstance(error, DBAPIError):
+        return None
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return error.orig if isinstance(error, PERMANENT) or state.startswith(PERMANENT_STATES) else None
 
 
 @asynccontextmanager

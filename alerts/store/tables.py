@@ -291,6 +291,19 @@ sessions = Table(
     Column("expires_at", Double, nullable=False),
 )
 
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("key_sha256", LargeBinary, nullable=False, unique=True),
+    Column("platform", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("revoked_at", Double),
+    sqlite_autoincrement=True,
+)
+
 audit = Table(
     "audit",
     metadata,

@@ -16,14 +16,18 @@ from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Resp
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from alerts.api_keys import KeyKeeper
 from alerts.config import WebConfig
 from alerts.feeds import FEEDS, FeedRunner
 from alerts.hub import Hub
+from alerts.late import LateChecks
+from alerts.policy import Policy
 from alerts.relay import Relay
 from alerts.store.database import reading
 from alerts.store.outbox_tail import OutboxItem
 from alerts.strips import Strips
-from alerts.web import alerts, audit, conversations, floor, health, interceptions, live, login
+from alerts.verdict_queue import VerdictQueue
+from alerts.web import alerts, audit, conversations, floor, health, hooks, interceptions, live, login, moderate
 from alerts.web.context import Links, Web
 from alerts.web.guard import Guard
 from alerts.web.present import Presenter
@@ -58,6 +62,7 @@ def create_app(engine: AsyncEngine, config: WebConfig, links: Links | None = Non
     """Return the application. The database is to be upgraded before; the engine stays the caller's to dispose of."""
     hub = Hub()
     presenter = Presenter()
+    links = links or Links()
 
     async def deliver(items: Sequence[OutboxItem]) -> None:
         async with reading(engine) as connection:
@@ -67,14 +72,22 @@ def create_app(engine: AsyncEngine, config: WebConfig, links: Links | None = Non
             if message is not None:
                 web.push_seconds.observe(max(0.0, web.now() - item.at))
 
+    def policy() -> Policy:
+        if links.policies is None:
+            raise LookupError("this process was given no policy")
+        return links.policies.policy
+
     web = Web(
         engine=engine,
         config=config,
-        links=links or Links(),
+        links=links,
         hub=hub,
         strips=Strips(),
         relay=Relay(engine, hub.begin, deliver),
         presenter=presenter,
+        keys=KeyKeeper(engine),
+        verdicts=VerdictQueue(engine, policy, lambda: web.now()),
+        late=LateChecks(links.publish),
     )
 
     @contextlib.asynccontextmanager
@@ -84,13 +97,14 @@ def create_app(engine: AsyncEngine, config: WebConfig, links: Links | None = Non
             yield
         finally:
             await web.tasks.stop()
+            await web.late.close()
 
     # The usual pages that try the API out load their scripts from elsewhere, which our own headers forbid.
     app = FastAPI(title="Tonewatch", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
     app.state.web = web
     app.add_middleware(Guard, origin=config.origin)
     app.add_exception_handler(RequestValidationError, _say_what_is_wrong)
-    for module in (login, floor, alerts, conversations, interceptions, audit, live, health):
+    for module in (login, floor, alerts, conversations, interceptions, audit, live, moderate, hooks, health):
         app.include_router(module.router)
     app.include_router(pages)
     app.mount("/static", Modules(directory=PAGES), name="static")
@@ -121,6 +135,11 @@ def _start_tasks(web: Web) -> None:
     web.tasks.start("scores", lambda: _every(SCORES_EVERY_SECONDS, web.hub.flush_scores))
     web.tasks.start("tick", lambda: _every(TICK_EVERY_SECONDS, lambda: _tick(web)))
     web.tasks.start("loop lag", lambda: _measure_loop_lag(web))
+    web.tasks.start("API keys", web.keys.follow)
+    web.tasks.start("verdicts", web.verdicts.run)
+    web.tasks.start("late checks", web.late.run)
+    if links.policies is not None:
+        web.tasks.start("policy", links.policies.follow)
     if links.publish is not None:
         owner = secrets.token_hex(8)
         web.feeds = [FeedRunner(web.engine, feed, links.publish, owner, lambda: web.relay.seq) for feed in FEEDS]

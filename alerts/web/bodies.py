@@ -29,6 +29,25 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Problem} for status in (*statuses, 422)}
 
 
+def takes(model: type[BaseModel], *required: str) -> dict[str, Any]:
+    """Return what a route that reads its body itself says of it in openapi.json; `required` beyond the model's own."""
+    schema = model.model_json_schema()
+    parts = schema.pop("$defs", {})
+
+    def whole(node: Any) -> Any:
+        """Put each part into the places that refer to it: a reference would begin at the document's root."""
+        if isinstance(node, list):
+            return [whole(each) for each in node]
+        if not isinstance(node, dict):
+            return node
+        if "$ref" in node:
+            return whole(parts[node["$ref"].rsplit("/", 1)[1]])
+        return {name: whole(each) for name, each in node.items()}
+
+    schema["required"] = [*schema.get("required", []), *required]
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": whole(schema)}}}}
+
+
 class Credentials(BaseModel):
     """What somebody logs in with."""
 

@@ -13,12 +13,17 @@ from prometheus_client import Histogram
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import HTTPConnection
 
+from alerts.api_keys import KeyKeeper
 from alerts.config import WebConfig
 from alerts.feeds import FeedRunner, Publish
 from alerts.hub import Hub
+from alerts.late import LateChecks
+from alerts.policy import PolicyKeeper
 from alerts.relay import Relay
 from alerts.strips import Strips
+from alerts.verdict_queue import VerdictQueue
 from alerts.web.attempts import LoginAttempts
+from alerts.web.check_numbers import CheckNumbers
 from alerts.web.present import Presenter
 from alerts.web.tasks import Tasks
 
@@ -31,7 +36,9 @@ class Links:
     """What the web process is given from outside, as plain async callables; None leaves that part out."""
 
     publish: Publish | None = None
-    """(topic without prefix, key, JSON body), awaited until the broker has it: fills the feeds."""
+    """(topic without prefix, key, JSON body), awaited until the broker has it: fills the feeds, takes late checks."""
+    policies: PolicyKeeper | None = None
+    """What checks are judged by; without it each is late."""
     tail_scores: Callable[[], AsyncIterator[dict[str, object]]] | None = None
     """Every record of `qa.scores` from now on."""
     limits: Callable[[str | None], dict[str, float]] | None = None
@@ -63,6 +70,10 @@ class Web:
     strips: Strips
     relay: Relay
     presenter: Presenter
+    keys: KeyKeeper
+    verdicts: VerdictQueue
+    late: LateChecks
+    checks: CheckNumbers = field(default_factory=CheckNumbers)
     feeds: list[FeedRunner] = field(default_factory=list)
     tasks: Tasks = field(default_factory=Tasks)
     attempts: LoginAttempts = field(default_factory=LoginAttempts)
@@ -72,6 +83,11 @@ class Web:
     push_seconds: Histogram = field(default_factory=_push_seconds)
     # A check takes 64 MiB and a tenth of a second of a core: nobody who is not known may fill the machine with them.
     password_checks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+
+    def policy_version(self) -> int:
+        """Return the version of the policy in force, 0 while none is loaded."""
+        policies = self.links.policies
+        return policies.policy.version if policies is not None and policies.is_loaded else 0
 
     def lag_seconds(self) -> float:
         """Return how late the newest that pages show is: scoring or the reading of the outbox, the later."""

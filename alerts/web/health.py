@@ -98,3 +98,6 @@ class WebNumbers(Collector):
                 depth.add_metric([feed.topic], waiting)
         yield depth
         yield from web.push_seconds.collect()
+        yield from web.checks.collect()
+        yield gauge("web_checks_waiting", "Checks over HTTP that are not yet in a batch", web.verdicts.waiting)
+        yield gauge("web_late_waiting", "Late checks that Kafka does not have yet", web.late.kept)

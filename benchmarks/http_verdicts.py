@@ -1,0 +1,102 @@
+"""How long POST /v1/moderate takes at 300 requests a second, a chat worker beside, and a route that only answers."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+import httpx
+from house import services, with_topics
+from lines import Line, arguments, conclude
+from verdict_latency import BLOCKED_EVERY, WARM_SECONDS, percentile
+
+from stream.operate import add_key
+from stream.settings import Settings
+from tests.workers import WebProcess, status, workers
+
+RATE = 300
+TAIL_BAR_MS = 20.0
+CONNECTIONS = 32
+"""As many as a platform's gateway keeps open."""
+
+
+async def measure(address: str, path: str, key: str, seconds: float, run: str) -> list[float]:
+    """Ask `RATE` times a second and return the ms of each answer after the warm-up; those that wait for a connection
+    wait in them. Raises SystemExit where an answer is no verdict."""
+    took: list[float] = []
+    limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
+    headers = {"Authorization": f"Bearer {key}"}
+    wrong: list[str] = []
+
+    async with httpx.AsyncClient(base_url=f"http://{address}", limits=limits, headers=headers, timeout=30) as client:
+
+        async def ask(number: int, due: float) -> None:
+            is_blocked = number % BLOCKED_EVERY == 0
+            body = {
+                "message_id": f"{run}-{number}",
+                "conversation_id": f"{run}-{number % 200}",
+                "sender": {"id": f"a-{number % 50}", "team": "refunds"},
+                "text": "您这个人就是骗子" if is_blocked else f"好的，第 {number} 号订单已经帮您查到了",
+            }
+            answer = await (client.post(path, json=body) if path.startswith("/v1") else client.get(path))
+            if number >= WARM_SECONDS * RATE:
+                took.append((time.perf_counter() - due) * 1000)
+            if path.startswith("/v1"):
+                said = answer.json()
+                if said.get("unverified") or (said.get("action") == "block") is not is_blocked:
+                    wrong.append(answer.text)
+
+        began = time.perf_counter()
+        async with asyncio.TaskGroup() as group:
+            for number in range(round((seconds + WARM_SECONDS) * RATE)):
+                due = began + number / RATE
+                await asyncio.sleep(max(0.0, due - time.perf_counter()))
+                group.create_task(ask(number, due))
+    if wrong:
+        raise SystemExit(f"{len(wrong)} answers are no verdicts in time, the first: {wrong[0]}")
+    return sorted(took)
+
+
+async def house(settings: Settings, folder: Path, seconds: float) -> dict[str, list[float]]:
+    """Measure the verdicts, and the same way a route that only answers."""
+    async with workers(settings, folder, chat=1):
+        _, key = await add_key(settings, "openim", "benchmark", who="benchmark", now=time.time())
+        web = WebProcess(settings, 0, folder)
+        web.start()
+        try:
+            while await asyncio.to_thread(status, f"http://{web.address}/readyz") != 200:  # noqa: ASYNC110
+                await asyncio.sleep(0.2)
+            await asyncio.sleep(2)
+            run = f"{time.time_ns():x}"
+            return {path: await measure(web.address, path, key, seconds, run) for path in ("/livez", "/v1/moderate")}
+        finally:
+            web.stop()
+
+
+def main() -> int:
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--seconds", type=float, default=15.0, help="how long the rate is held")
+    given = parser.parse_args()
+    lines: list[Line] = []
+    with services() as (kafka, postgres, folder):
+        for database in ("sqlite", "postgres"):
+            url = postgres.create_database() if database == "postgres" else f"sqlite:///{folder}/http.sqlite3"
+            settings = with_topics(
+                Settings(kafka=kafka.bootstrap, topic_prefix=f"h{database}.", partitions=4, database=url)
+            )
+            print(f"{database} at {RATE}/s …", file=sys.stderr)
+            took = asyncio.run(house(settings, folder, given.seconds))
+            verdicts, bare = took["/v1/moderate"], took["/livez"]
+            lines += [
+                Line(f"{database}: verdict over HTTP p50", percentile(verdicts, 0.5), "ms"),
+                Line(f"{database}: verdict over HTTP p99", percentile(verdicts, 0.99), "ms", TAIL_BAR_MS),
+                Line(f"{database}: a route that only answers, p50", percentile(bare, 0.5), "ms"),
+                Line(f"{database}: a route that only answers, p99", percentile(bare, 0.99), "ms"),
+            ]
+    return conclude(lines, given.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
