@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from detectors.phrases import disguises
 from detectors.phrases.automaton import Matcher, matcher_of
 from detectors.phrases.boundaries import Segment
-from detectors.phrases.fold import MESSAGE_END, Mapped, View, fold, run_on_view, words_view, words_view_of_ascii
+from detectors.phrases.fold import Mapped, View, fold, fold_to_pieces, run_on_view, spaced_words, words_of_ascii
 from detectors.phrases.lexicon import Lexicon
 from detectors.phrases.memory import EMPTY, TAIL_CODE_POINTS, SpeakerMemory
-from detectors.phrases.patterns import Pattern, Patterns, collapse, patterns_of
+from detectors.phrases.patterns import Pattern, Patterns, Row, collapse, has_run, patterns_of
 from detectors.phrases.validation import Candidate, Validator
 from detectors.values import Hit, PhraseAction, Side
 
@@ -21,14 +21,13 @@ MAX_CODE_POINTS = 100_000
 
 MASK = "*"
 _STRENGTH: dict[PhraseAction, int] = {"allow": 0, "mask": 1, "review": 2, "block": 3}
-# A letter of a script with blanks, or a digit, in a folded text: without one there is nothing for the Latin view.
-_SPACED = re.compile("[^ \n\u2e80-\ua4cf\uac00-\uffff]")
+_SHOWN = ("plain", "apart", "halves", "pinyin")
+"""Forms whose place is a candidate by itself."""
 
 Found = list[tuple[Pattern, int, int]]
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """What a message says that it must not."""
 
     hits: tuple[Hit, ...]
@@ -38,20 +37,36 @@ class Reading:
 
 
 class _Finder:
-    """One automaton and what its strings stand for."""
+    """The automaton of one view and what its strings stand for."""
 
-    def __init__(self, patterns: Patterns, matcher: str | None) -> None:
+    def __init__(self, patterns: Patterns, collapsed: Patterns, matcher: str | None) -> None:
         self._owners = list(patterns.values())
+        self._own_runs = list(collapsed.values())
         self.matcher: Matcher = matcher_of(list(patterns), matcher)
+        self._of_own_runs: Matcher = matcher_of(list(collapsed), matcher)
+        self.reach = max(map(len, patterns), default=1) - 1
+        """How far before a message what ends in it may begin, letters written once."""
 
     def find(self, text: str, after: int = 0) -> Found:
         """Every pattern in the text that ends after `after`, and where; padding not counted."""
-        return [
-            (pattern, start + pattern.padded_start, end - pattern.padded_end)
-            for index, start, end in self.matcher.find(text)
-            if end > after
-            for pattern in self._owners[index]
-        ]
+        found = self.matcher.find(text)
+        return _owned(found, self._owners, after) if found else []
+
+    def find_in_collapsed(self, text: str) -> Found:
+        """The phrases in a text that has each run of a letter as one letter."""
+        found = [place for place in _owned(self.matcher.find(text), self._owners) if not has_run(place[0].string)]
+        return found + _owned(self._of_own_runs.find(text), self._own_runs)
+
+
+def _owned(places: Iterable[tuple[int, int, int]], owners: Sequence[Row | list[Row]], after: int = 0) -> Found:
+    found: Found = []
+    for index, start, end in places:
+        if end > after:
+            rows = owners[index]
+            for row in [rows] if isinstance(rows, tuple) else rows:
+                pattern = Pattern(*row)
+                found.append((pattern, start + pattern.padded_start, end - pattern.padded_end))
+    return found
 
 
 class PhraseEngine:
@@ -66,11 +81,9 @@ class PhraseEngine:
         self.lexicon = lexicon
         self._segment = segment
         sets = patterns_of(lexicon)
-        self._words = _Finder(sets.words, matcher)
-        self._run_on = _Finder(sets.run_on, matcher)
-        self._words_collapsed = _Finder(sets.words_collapsed, matcher)
-        self._run_on_collapsed = _Finder(sets.run_on_collapsed, matcher)
-        self._leet = _Finder(sets.leet, matcher)
+        self._words = _Finder(sets.words, sets.words_collapsed, matcher)
+        self._run_on = _Finder(sets.run_on, sets.run_on_collapsed, matcher)
+        self._leet = _Finder(sets.leet, {}, matcher)
         self.matcher = next((f.matcher.name for f in (self._words, self._run_on) if f.matcher.name != "none"), "none")
 
     def read(self, text: str, side: Side, memory: SpeakerMemory = EMPTY) -> Reading:
@@ -81,79 +94,76 @@ class PhraseEngine:
         """
         text = text[:MAX_CODE_POINTS]
         tail = memory.tail
-        is_ascii = text.isascii()
-        if is_ascii:
-            words = words_view_of_ascii(text)
-            own = words[1:-1]
-            run_on = own if not tail.isascii() else ""
+        if text.isascii():
+            own = words = words_of_ascii(text)
+            run_on = own.replace(" ", "") if not tail.isascii() else ""
         else:
-            pieces = fold(text).split()
-            own = " ".join(pieces)
-            run_on = "".join(pieces)
-            words = words_view(own) if _SPACED.search(own) else ""
+            pieces = fold_to_pieces(text)
+            own, run_on = " ".join(pieces), "".join(pieces)
+            words = spaced_words(own)
         if not own:
             return Reading((), memory)
-        words_after = run_on_after = 0
-        if tail and words:
-            # A tail is squeezed already, so plain ASCII needs no second look.
-            earlier = f" {tail.replace(MESSAGE_END, ' ')}" if tail.isascii() else words_view(tail)[:-1]
-            words_after = len(earlier) + 1
-            words = earlier + words
-        if tail and run_on:
-            earlier = run_on_view(tail)
-            run_on_after = len(earlier)
-            run_on = run_on_view(earlier + run_on) if is_ascii else earlier + run_on
-        found_words = self._words.find(words, words_after) if words else []
-        found_run_on = self._run_on.find(run_on, run_on_after) if run_on else []
         leet = bool(words) and disguises.may_be_leet(text)
-        if not (
-            leet
-            or (found_words and _is_worth_reading(found_words, self._words_collapsed, words))
-            or (found_run_on and _is_worth_reading(found_run_on, self._run_on_collapsed, run_on))
-        ):
+        in_words = bool(words) and self._words_may_hit(tail, words)
+        in_run_on = bool(run_on) and self._run_on_may_hit(tail, run_on)
+        if not (leet or in_words or in_run_on):
             return Reading((), memory.after(own))
-        hits = self._hits(text, side, memory, found_words, found_run_on, leet)
+        hits = self._hits(text, side, memory, in_words, in_run_on, leet)
         return Reading(hits, memory.after(own, _ends(own, text, hits)))
 
+    # Most messages end at these two: what a phrase can reach of the tail, and no way back to the text.
+    def _words_may_hit(self, tail: str, words: str) -> bool:
+        finder = self._words
+        earlier = f" {spaced_words(tail)}"[-finder.reach :] if tail else ""
+        found = finder.find(f"{earlier} {words} ", len(earlier) + 1)
+        return bool(found) and _is_worth_reading(found, finder, lambda: f" {spaced_words(tail)} {words} ")
+
+    def _run_on_may_hit(self, tail: str, run_on: str) -> bool:
+        finder = self._run_on
+        earlier = run_on_view(tail)[-finder.reach :] if tail else ""
+        found = finder.find(earlier + run_on, len(earlier))
+        return bool(found) and _is_worth_reading(found, finder, lambda: run_on_view(tail) + run_on)
+
     def _hits(
-        self, text: str, side: Side, memory: SpeakerMemory, words: Found, run_on: Found, leet: bool
+        self, text: str, side: Side, memory: SpeakerMemory, in_words: bool, in_run_on: bool, leet: bool
     ) -> tuple[Hit, ...]:
         mapped = Mapped(memory.tail, text)
         validator = Validator(self.lexicon.phrases, mapped, self._segment, memory)
         speaker = "customer" if side == "customer" else "agent"
         hits: list[Hit] = []
-        for candidate in self._candidates(mapped, words, run_on, leet):
+        for candidate in self._candidates(mapped, in_words, in_run_on, leet):
             if self.lexicon.phrases[candidate.pattern.phrase].speaker in ("any", speaker):
                 if hit := validator.hit(candidate):
                     hits.append(hit)
         return _without_repeats(hits)
 
-    def _candidates(self, mapped: Mapped, words: Found, run_on: Found, leet: bool) -> Iterator[Candidate]:
-        for found, view_of, collapsed in (
-            (words, mapped.words, self._words_collapsed),
-            (run_on, mapped.run_on, self._run_on_collapsed),
+    def _candidates(self, mapped: Mapped, in_words: bool, in_run_on: bool, leet: bool) -> Iterator[Candidate]:
+        for wanted, view_of, finder in (
+            (in_words, mapped.words, self._words),
+            (in_run_on, mapped.run_on, self._run_on),
         ):
-            if not found:
+            if not wanted:
                 continue
             view = view_of()
+            found = finder.find(view.text, bisect_right(view.at, mapped.start - 1))
             yield from _plain(view, found, self.lexicon)
             if any(pattern.form == "run" for pattern, _, _ in found):
-                yield from disguises.repeated(view, collapsed.find)
+                yield from disguises.repeated(view, finder.find_in_collapsed)
         if leet:
             yield from disguises.leet(mapped, self._leet.find)
 
 
-def _is_worth_reading(found: Found, collapsed: _Finder, text: str) -> bool:
+def _is_worth_reading(found: Found, finder: _Finder, whole: Callable[[], str]) -> bool:
     """Whether more was found than exceptions, lone parts of gaps and repeated letters; spares one message in five."""
     forms = {pattern.form for pattern, _, _ in found}
-    if "plain" in forms or "apart" in forms:
+    if not forms.isdisjoint(_SHOWN):
         return True
     if "part" in forms:
         parts = {(pattern.phrase, pattern.part) for pattern, _, _ in found if pattern.form == "part"}
         last_parts = {(pattern.phrase, pattern.last_part) for pattern, _, _ in found if pattern.form == "part"}
         if any((phrase, 0) in parts and (phrase, last) in parts for phrase, last in last_parts):
             return True
-    return "run" in forms and bool(collapsed.find(collapse(text)[0]))
+    return "run" in forms and bool(finder.find_in_collapsed(collapse(whole())[0]))
 
 
 def _plain(view: View, found: Found, lexicon: Lexicon) -> Iterator[Candidate]:
@@ -167,7 +177,7 @@ def _plain(view: View, found: Found, lexicon: Lexicon) -> Iterator[Candidate]:
     candidates = [
         Candidate(pattern, view, *disguises.to_word_ends(view.text, pattern, start, end), pattern.form)
         for pattern, start, end in found
-        if pattern.form in ("plain", "apart")
+        if pattern.form in _SHOWN
     ]
     for index, pieces in parts.items():
         gap = lexicon.phrases[index].gap
@@ -198,7 +208,7 @@ def _without_repeats(hits: Sequence[Hit]) -> tuple[Hit, ...]:
     kept: list[Hit] = []
     last_end: dict[str, int] = {}
     widest: dict[str, Hit] = {}
-    plainest = ("exact", "folded", "separated", "repeated", "leet", "across").index
+    plainest = ("exact", "folded", "separated", "repeated", "pinyin", "leet", "across").index
     order = sorted(
         hits, key=lambda hit: (hit.span[0], -hit.span[1], -_STRENGTH[hit.action], hit.phrase_id, plainest(hit.how))
     )
