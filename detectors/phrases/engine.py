@@ -9,10 +9,10 @@ from typing import NamedTuple
 from detectors.phrases import disguises
 from detectors.phrases.automaton import Matcher, matcher_of
 from detectors.phrases.boundaries import Segment
-from detectors.phrases.fold import Mapped, View, fold, fold_to_pieces, run_on_view, spaced_words, words_of_ascii
+from detectors.phrases.fold import Mapped, View, fold, run_on_view, spaced_words, squeezed_views
 from detectors.phrases.lexicon import Lexicon
 from detectors.phrases.memory import EMPTY, TAIL_CODE_POINTS, SpeakerMemory
-from detectors.phrases.patterns import Pattern, Patterns, Row, collapse, has_run, patterns_of
+from detectors.phrases.patterns import Gaps, Pattern, Patterns, Row, collapsed, has_run, patterns_of
 from detectors.phrases.validation import Candidate, Validator
 from detectors.values import Hit, PhraseAction, Side
 
@@ -37,20 +37,45 @@ class Reading(NamedTuple):
 
 
 class _Finder:
-    """The automaton of one view and what its strings stand for."""
+    """The automata of one view and what their strings stand for."""
 
-    def __init__(self, patterns: Patterns, collapsed: Patterns, matcher: str | None) -> None:
+    def __init__(
+        self, patterns: Patterns, collapsed_only: Patterns, parts: Patterns, gaps: Gaps, matcher: str | None
+    ) -> None:
         self._owners = list(patterns.values())
-        self._own_runs = list(collapsed.values())
+        self._own_runs = list(collapsed_only.values())
+        self._parts = list(parts.values())
+        self._gaps = gaps
         self.matcher: Matcher = matcher_of(list(patterns), matcher)
-        self._of_own_runs: Matcher = matcher_of(list(collapsed), matcher)
+        self._of_own_runs: Matcher = matcher_of(list(collapsed_only), matcher)
+        self._of_parts: Matcher = matcher_of(list(parts), matcher)
         self.reach = max(map(len, patterns), default=1) - 1
         """How far before a message what ends in it may begin, letters written once."""
 
-    def find(self, text: str, after: int = 0) -> Found:
+    def may_hit(self, text: str, after: int, whole: Callable[[], str]) -> bool:
+        """Whether a phrase may end in `text` after `after`; `whole` gives the text with all that came before it.
+
+        Spares the way back to the message where only exceptions, lone parts of gaps and repeated letters are found.
+        """
+        places = self.matcher.find(text)
+        if not places:
+            return False
+        found = _owned(places, self._owners, after)
+        forms = {pattern.form for pattern, _, _ in found}
+        if not forms.isdisjoint(_SHOWN):
+            return True
+        if "part" in forms:
+            phrases = {pattern.written for pattern, _, _ in found if pattern.form == "part"}
+            if any(_follow_each_other(self._gaps[written], text) for written in phrases):
+                return True
+        return "run" in forms and bool(self.find_in_collapsed(collapsed(whole())))
+
+    def find(self, text: str, after: int) -> Found:
         """Every pattern in the text that ends after `after`, and where; padding not counted."""
-        found = self.matcher.find(text)
-        return _owned(found, self._owners, after) if found else []
+        found = _owned(self.matcher.find(text), self._owners, after)
+        if any(pattern.form == "part" for pattern, _, _ in found):
+            found += _owned(self._of_parts.find(text), self._parts, after)
+        return found
 
     def find_in_collapsed(self, text: str) -> Found:
         """The phrases in a text that has each run of a letter as one letter."""
@@ -69,6 +94,15 @@ def _owned(places: Iterable[tuple[int, int, int]], owners: Sequence[Row | list[R
     return found
 
 
+def _follow_each_other(parts: Sequence[str], text: str) -> bool:
+    place = 0
+    for part in parts:
+        if (place := text.find(part, place)) < 0:
+            return False
+        place += len(part)
+    return True
+
+
 class PhraseEngine:
     """A compiled lexicon. Reading changes nothing in it, so threads may share one and a new one replaces it at once."""
 
@@ -81,9 +115,9 @@ class PhraseEngine:
         self.lexicon = lexicon
         self._segment = segment
         sets = patterns_of(lexicon)
-        self._words = _Finder(sets.words, sets.words_collapsed, matcher)
-        self._run_on = _Finder(sets.run_on, sets.run_on_collapsed, matcher)
-        self._leet = _Finder(sets.leet, {}, matcher)
+        self._words = _Finder(sets.words, sets.words_collapsed, sets.words_parts, sets.gaps, matcher)
+        self._run_on = _Finder(sets.run_on, sets.run_on_collapsed, sets.run_on_parts, sets.gaps, matcher)
+        self._leet = _Finder(sets.leet, {}, {}, {}, matcher)
         self.matcher = next((f.matcher.name for f in (self._words, self._run_on) if f.matcher.name != "none"), "none")
 
     def read(self, text: str, side: Side, memory: SpeakerMemory = EMPTY) -> Reading:
@@ -94,19 +128,14 @@ class PhraseEngine:
         """
         text = text[:MAX_CODE_POINTS]
         tail = memory.tail
-        if text.isascii():
-            own = words = words_of_ascii(text)
-            run_on = own.replace(" ", "") if not tail.isascii() else ""
-        else:
-            pieces = fold_to_pieces(text)
-            own, run_on = " ".join(pieces), "".join(pieces)
-            words = spaced_words(own)
+        own, words, run_on = squeezed_views(text)
         if not own:
             return Reading((), memory)
-        leet = bool(words) and disguises.may_be_leet(text)
         in_words = bool(words) and self._words_may_hit(tail, words)
-        in_run_on = bool(run_on) and self._run_on_may_hit(tail, run_on)
-        if not (leet or in_words or in_run_on):
+        # What is only Latin continues nothing that is not: the other view has all of it.
+        in_run_on = not (own is words and tail.isascii()) and self._run_on_may_hit(tail, run_on)
+        leet = words.islower() and disguises.may_be_leet(text)
+        if not (in_words or in_run_on or leet):
             return Reading((), memory.after(own))
         hits = self._hits(text, side, memory, in_words, in_run_on, leet)
         return Reading(hits, memory.after(own, _ends(own, text, hits)))
@@ -115,14 +144,13 @@ class PhraseEngine:
     def _words_may_hit(self, tail: str, words: str) -> bool:
         finder = self._words
         earlier = f" {spaced_words(tail)}"[-finder.reach :] if tail else ""
-        found = finder.find(f"{earlier} {words} ", len(earlier) + 1)
-        return bool(found) and _is_worth_reading(found, finder, lambda: f" {spaced_words(tail)} {words} ")
+        return finder.may_hit(f"{earlier} {words} ", len(earlier) + 1, lambda: f" {spaced_words(tail)} {words} ")
 
     def _run_on_may_hit(self, tail: str, run_on: str) -> bool:
         finder = self._run_on
-        earlier = run_on_view(tail)[-finder.reach :] if tail else ""
-        found = finder.find(earlier + run_on, len(earlier))
-        return bool(found) and _is_worth_reading(found, finder, lambda: run_on_view(tail) + run_on)
+        # A squeezed tail has at most a blank after each letter.
+        earlier = run_on_view(tail[-2 * finder.reach :])[-finder.reach :] if tail else ""
+        return finder.may_hit(earlier + run_on, len(earlier), lambda: run_on_view(tail) + run_on)
 
     def _hits(
         self, text: str, side: Side, memory: SpeakerMemory, in_words: bool, in_run_on: bool, leet: bool
@@ -150,20 +178,7 @@ class PhraseEngine:
             if any(pattern.form == "run" for pattern, _, _ in found):
                 yield from disguises.repeated(view, finder.find_in_collapsed)
         if leet:
-            yield from disguises.leet(mapped, self._leet.find)
-
-
-def _is_worth_reading(found: Found, finder: _Finder, whole: Callable[[], str]) -> bool:
-    """Whether more was found than exceptions, lone parts of gaps and repeated letters; spares one message in five."""
-    forms = {pattern.form for pattern, _, _ in found}
-    if not forms.isdisjoint(_SHOWN):
-        return True
-    if "part" in forms:
-        parts = {(pattern.phrase, pattern.part) for pattern, _, _ in found if pattern.form == "part"}
-        last_parts = {(pattern.phrase, pattern.last_part) for pattern, _, _ in found if pattern.form == "part"}
-        if any((phrase, 0) in parts and (phrase, last) in parts for phrase, last in last_parts):
-            return True
-    return "run" in forms and bool(finder.find_in_collapsed(collapse(whole())[0]))
+            yield from disguises.leet(mapped, lambda view: self._leet.find(view, 0))
 
 
 def _plain(view: View, found: Found, lexicon: Lexicon) -> Iterator[Candidate]:

@@ -151,15 +151,9 @@ def fold(text: str) -> str:
     return text.translate(_FOLD)
 
 
-def fold_to_pieces(text: str) -> list[str]:
-    """`fold(text).split()`, at a third of the cost for ordinary Chinese."""
-    lowered = text.lower()
-    return _PLAIN_LETTERS.findall(lowered) if _NOT_PLAIN.search(lowered) is None else fold(text).split()
-
-
 def spaced_words(folded: str) -> str:
     """The words of scripts with blanks in a folded text, one blank between them."""
-    return " ".join(_SPACED_WORD.findall(folded))
+    return " ".join(folded.split() if folded.isascii() else _SPACED_WORD.findall(folded))
 
 
 def words_view(folded: str) -> str:
@@ -170,15 +164,31 @@ def words_view(folded: str) -> str:
     return f" {spaced_words(folded)} "
 
 
-def words_of_ascii(text: str) -> str:
-    """`spaced_words(fold(text))` of a text that is ASCII, at a tenth of the cost."""
-    raw = text.encode("ascii").translate(_ASCII, _ASCII_INVISIBLE)
-    return b" ".join(raw.split()).decode("ascii")
-
-
 def run_on_view(folded: str) -> str:
     """The CJK view of a folded text: everything that only separates is gone."""
     return "".join(folded.split())
+
+
+def squeezed_views(text: str) -> tuple[str, str, str]:
+    """(the folded text with its blanks squeezed, its `spaced_words`, its `run_on_view`).
+
+    The same as folding by `fold`, at a tenth of the cost for ASCII and a third for ordinary Chinese.
+    """
+    if text.isascii():
+        raw = text.encode("ascii").translate(_ASCII, _ASCII_INVISIBLE)
+        squeezed = b" ".join(raw.split()).decode("ascii")
+        return squeezed, squeezed, squeezed.replace(" ", "")
+    lowered = text.lower()
+    if _NOT_PLAIN.search(lowered) is None:
+        pieces = _PLAIN_LETTERS.findall(lowered)
+        squeezed = " ".join(pieces)
+        # Of plain letters those of words are the ASCII ones; most Chinese messages have none.
+        has_words = squeezed.encode("ascii", "ignore").strip()
+    else:
+        pieces = fold(text).split()
+        squeezed = " ".join(pieces)
+        has_words = b"?"
+    return squeezed, spaced_words(squeezed) if has_words else "", "".join(pieces)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from detectors.phrases.fold import MESSAGE_END, is_unspaced
 
@@ -23,8 +22,7 @@ def _last(text: str, code_points: int) -> str:
     return text[cut:].lstrip()
 
 
-@dataclass(frozen=True, slots=True)
-class SpeakerMemory:
+class SpeakerMemory(NamedTuple):
     """The end of what one speaker said and the customer saw; JSON-able, at most some hundred bytes."""
 
     tail: str = ""
@@ -58,10 +56,8 @@ class SpeakerMemory:
         """
         if not words:
             return self
-        if not self.tail and not hits:
-            return SpeakerMemory(_last(words, TAIL_CODE_POINTS))
         kept = _last(words, TAIL_CODE_POINTS)
-        before = _last(self.tail, TAIL_CODE_POINTS - len(kept) - 1).strip()
+        before = _last(self.tail, TAIL_CODE_POINTS - len(kept) - 1)
         joined = f"{before}{MESSAGE_END}{kept}" if before else kept
         if not hits and not self.reported:
             return SpeakerMemory(joined)

@@ -64,6 +64,8 @@ Row = tuple[int, Form, str, str, bool, bool, bool, int, int]
 object each, 100,000 phrases would hold every message up for a tenth of a second whenever it looks through them."""
 Patterns = dict[str, Row | list[Row]]
 """What a string stands for; a list where it is several things."""
+Gaps = dict[str, tuple[str, ...]]
+"""A phrase with gaps as the lexicon writes it -> its parts in order, in plain spelling."""
 
 
 def _row(
@@ -95,15 +97,25 @@ class PatternSets:
     run_on: Patterns
     words_collapsed: Patterns
     run_on_collapsed: Patterns
+    words_parts: Patterns
+    run_on_parts: Patterns
+    """Parts of phrases with gaps, where another part of the phrase was found."""
     leet: Patterns
+    gaps: Gaps
 
 
 _DOUBLED = re.compile(r"(.)\1")
+_SAME = re.compile(r"(.)\1+", re.DOTALL)
 
 
 def has_run(text: str) -> bool:
     """Whether a character follows itself."""
     return _DOUBLED.search(text) is not None
+
+
+def collapsed(text: str) -> str:
+    """The text with each run of a character as one."""
+    return _SAME.sub(r"\1", text)
 
 
 def collapse(text: str) -> tuple[str, list[int]]:
@@ -157,7 +169,7 @@ def _spellings(phrase: Phrase) -> Iterable[tuple[str, str]]:
 
 class _Builder:
     def __init__(self) -> None:
-        self.sets = PatternSets({}, {}, {}, {}, {})
+        self.sets = PatternSets({}, {}, {}, {}, {}, {}, {}, {})
         self._repeatable: set[str] = set()
 
     def add(self, patterns: Patterns, string: str, row: Row) -> None:
@@ -193,16 +205,16 @@ class _Builder:
                 self.add(self.sets.words, f" {string} ", _row(index, "allow", string, allowed, padded=_WHOLE))
 
     def _gap(self, index: int, written: str, parts: list[str], run_on: bool) -> None:
+        """Of the parts of a phrase only the longest is looked for in every text, the others beside it."""
         last = len(parts) - 1
-        for number, part in enumerate(parts):
-            if run_on:
-                string = run_on_view(fold(part))
-                row = _row(index, "part", string, written, True, part=number, last_part=last)
-                self.add(self.sets.run_on, string, row)
-            else:
-                string = spaced_words(fold(part))
-                row = _row(index, "part", string, written, False, _WHOLE, number, last)
-                self.add(self.sets.words, f" {string} ", row)
+        strings = [run_on_view(fold(part)) if run_on else spaced_words(fold(part)) for part in parts]
+        self.sets.gaps[written] = tuple(strings)
+        telling = max(range(len(parts)), key=lambda number: len(strings[number]))
+        sets = self.sets
+        patterns, others = (sets.run_on, sets.run_on_parts) if run_on else (sets.words, sets.words_parts)
+        for number, string in enumerate(strings):
+            row = _row(index, "part", string, written, run_on, (not run_on, not run_on), number, last)
+            self.add(patterns if number == telling else others, string if run_on else f" {string} ", row)
 
     def _run_on(self, index: int, string: str, written: str, phrase: Phrase) -> None:
         sets = self.sets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from detectors.phrases.memory import SpeakerMemory
 from detectors.phrases.patterns import Pattern
 from detectors.values import Hit
 
+_DIGIT = re.compile("[0-9]")
 _IN_HALVES = frozenset(HALVES.values())
 _CLAUSE_ENDS = frozenset("。！？；，、,.;!?\n…")
 NEGATION_CODE_POINTS = 10, 32
@@ -60,12 +62,13 @@ class Validator:
     def _with_words_kept(self) -> str:
         """The folded characters, with 大陆 instead of 大6, which no dictionary has."""
         mapped = self._mapped
-        characters = list(mapped.characters)
-        for index, character in enumerate(characters):
-            if character.isdecimal() and mapped.origin[index] >= 0:
-                source = mapped.source[mapped.origin[index]]
-                characters[index] = source if is_unspaced(source) else character
-        return "".join(characters)
+        characters: list[str] = []
+        for digit in _DIGIT.finditer(mapped.characters):
+            index = digit.start()
+            if mapped.origin[index] >= 0 and is_unspaced(source := mapped.source[mapped.origin[index]]):
+                characters = characters or list(mapped.characters)
+                characters[index] = source
+        return "".join(characters) or mapped.characters
 
     def hit(self, candidate: Candidate) -> Hit | None:
         """The hit, or None where the place only looks like the phrase or lies wholly in earlier messages."""
