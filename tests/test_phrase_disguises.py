@@ -126,7 +126,11 @@ def test_folding_twice_is_folding_once() -> None:
     for text in random_texts(3_000):
         assert fold(fold(text)) == fold(text), text
         squeezed = " ".join(fold(text).split())
-        assert squeezed_views(text) == (squeezed, spaced_words(squeezed), run_on_view(squeezed)), text
+        assert squeezed_views(text) == (
+            squeezed,
+            spaced_words(squeezed),
+            "" if text.isascii() else run_on_view(squeezed),
+        ), text
 
 
 def test_a_span_is_a_piece_that_folds_to_the_phrase() -> None:

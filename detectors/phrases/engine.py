@@ -12,7 +12,7 @@ from detectors.phrases.boundaries import Segment
 from detectors.phrases.fold import Mapped, View, fold, run_on_view, spaced_words, squeezed_views
 from detectors.phrases.lexicon import Lexicon
 from detectors.phrases.memory import EMPTY, TAIL_CODE_POINTS, SpeakerMemory
-from detectors.phrases.patterns import Gaps, Pattern, Patterns, Row, collapsed, has_run, patterns_of
+from detectors.phrases.patterns import Pattern, Row, ViewPatterns, collapsed, has_run, patterns_of
 from detectors.phrases.validation import Candidate, Validator
 from detectors.values import Hit, PhraseAction, Side
 
@@ -24,6 +24,7 @@ _STRENGTH: dict[PhraseAction, int] = {"allow": 0, "mask": 1, "review": 2, "block
 _SHOWN = ("plain", "apart", "halves", "pinyin")
 """Forms whose place is a candidate by itself."""
 
+Places = Sequence[tuple[int, int, int]]
 Found = list[tuple[Pattern, int, int]]
 
 
@@ -39,36 +40,40 @@ class Reading(NamedTuple):
 class _Finder:
     """The automata of one view and what their strings stand for."""
 
-    def __init__(
-        self, patterns: Patterns, collapsed_only: Patterns, parts: Patterns, gaps: Gaps, matcher: str | None
-    ) -> None:
-        self._owners = list(patterns.values())
-        self._own_runs = list(collapsed_only.values())
-        self._parts = list(parts.values())
-        self._gaps = gaps
-        self.matcher: Matcher = matcher_of(list(patterns), matcher)
-        self._of_own_runs: Matcher = matcher_of(list(collapsed_only), matcher)
-        self._of_parts: Matcher = matcher_of(list(parts), matcher)
-        self.reach = max(map(len, patterns), default=1) - 1
+    def __init__(self, sets: ViewPatterns, matcher: str | None) -> None:
+        self._owners = list(sets.patterns.values())
+        self._own_runs = list(sets.collapsed.values())
+        self._parts = list(sets.parts.values())
+        self._gaps = sets.gaps
+        self._before_run = sets.before_run
+        self.matcher: Matcher = matcher_of(list(sets.patterns), matcher)
+        self._of_own_runs: Matcher = matcher_of(list(sets.collapsed), matcher)
+        self._of_parts: Matcher = matcher_of(list(sets.parts), matcher)
+        self.reach = max(map(len, sets.patterns), default=1) - 1
         """How far before a message what ends in it may begin, letters written once."""
 
-    def may_hit(self, text: str, after: int, whole: Callable[[], str]) -> bool:
-        """Whether a phrase may end in `text` after `after`; `whole` gives the text with all that came before it.
+    def may_hit(self, places: Places, text: str, after: int, whole: Callable[[], str]) -> bool:
+        """Whether a phrase may end in `text` after `after`, by the places its strings were found at; `whole` gives the
+        text with all that came before it.
 
         Spares the way back to the message where only exceptions, lone parts of gaps and repeated letters are found.
         """
-        places = self.matcher.find(text)
-        if not places:
-            return False
-        found = _owned(places, self._owners, after)
-        forms = {pattern.form for pattern, _, _ in found}
-        if not forms.isdisjoint(_SHOWN):
+        gaps: set[str] = set()
+        repeats = False
+        for index, start, end in places:
+            if end <= after:
+                continue
+            owners = self._owners[index]
+            for _, form, _, written, *_ in [owners] if isinstance(owners, tuple) else owners:
+                if form in _SHOWN:
+                    return True
+                if form == "part":
+                    gaps.add(written)
+                elif form == "run":
+                    repeats = repeats or start == 0 or text[start - 1 : start + 1] in self._before_run
+        if any(_follow_each_other(self._gaps[written], text) for written in gaps):
             return True
-        if "part" in forms:
-            phrases = {pattern.written for pattern, _, _ in found if pattern.form == "part"}
-            if any(_follow_each_other(self._gaps[written], text) for written in phrases):
-                return True
-        return "run" in forms and bool(self.find_in_collapsed(collapsed(whole())))
+        return repeats and bool(self.find_in_collapsed(collapsed(whole())))
 
     def find(self, text: str, after: int) -> Found:
         """Every pattern in the text that ends after `after`, and where; padding not counted."""
@@ -79,11 +84,12 @@ class _Finder:
 
     def find_in_collapsed(self, text: str) -> Found:
         """The phrases in a text that has each run of a letter as one letter."""
-        found = [place for place in _owned(self.matcher.find(text), self._owners) if not has_run(place[0].string)]
+        found = _owned(self.matcher.find(text), self._owners)
+        found = [place for place in found if place[0].form in _SHOWN and not has_run(place[0].string)]
         return found + _owned(self._of_own_runs.find(text), self._own_runs)
 
 
-def _owned(places: Iterable[tuple[int, int, int]], owners: Sequence[Row | list[Row]], after: int = 0) -> Found:
+def _owned(places: Places, owners: Sequence[Row | list[Row]], after: int = 0) -> Found:
     found: Found = []
     for index, start, end in places:
         if end > after:
@@ -115,9 +121,9 @@ class PhraseEngine:
         self.lexicon = lexicon
         self._segment = segment
         sets = patterns_of(lexicon)
-        self._words = _Finder(sets.words, sets.words_collapsed, sets.words_parts, sets.gaps, matcher)
-        self._run_on = _Finder(sets.run_on, sets.run_on_collapsed, sets.run_on_parts, sets.gaps, matcher)
-        self._leet = _Finder(sets.leet, {}, {}, {}, matcher)
+        self._words, self._run_on, self._leet = (
+            _Finder(view, matcher) for view in (sets.words, sets.run_on, sets.leet)
+        )
         self.matcher = next((f.matcher.name for f in (self._words, self._run_on) if f.matcher.name != "none"), "none")
 
     def read(self, text: str, side: Side, memory: SpeakerMemory = EMPTY) -> Reading:
@@ -132,8 +138,9 @@ class PhraseEngine:
         if not own:
             return Reading((), memory)
         in_words = bool(words) and self._words_may_hit(tail, words)
-        # What is only Latin continues nothing that is not: the other view has all of it.
-        in_run_on = not (own is words and tail.isascii()) and self._run_on_may_hit(tail, run_on)
+        if not run_on and not tail.isascii():
+            run_on = own.replace(" ", "")  # 加 and then wx123
+        in_run_on = bool(run_on) and self._run_on_may_hit(tail, run_on)
         leet = words.islower() and disguises.may_be_leet(text)
         if not (in_words or in_run_on or leet):
             return Reading((), memory.after(own))
@@ -144,13 +151,19 @@ class PhraseEngine:
     def _words_may_hit(self, tail: str, words: str) -> bool:
         finder = self._words
         earlier = f" {spaced_words(tail)}"[-finder.reach :] if tail else ""
-        return finder.may_hit(f"{earlier} {words} ", len(earlier) + 1, lambda: f" {spaced_words(tail)} {words} ")
+        text = f"{earlier} {words} "
+        places = finder.matcher.find(text)
+        return bool(places) and finder.may_hit(
+            places, text, len(earlier) + 1, lambda: f" {spaced_words(tail)} {words} "
+        )
 
     def _run_on_may_hit(self, tail: str, run_on: str) -> bool:
         finder = self._run_on
         # A squeezed tail has at most a blank after each letter.
         earlier = run_on_view(tail[-2 * finder.reach :])[-finder.reach :] if tail else ""
-        return finder.may_hit(earlier + run_on, len(earlier), lambda: run_on_view(tail) + run_on)
+        text = earlier + run_on
+        places = finder.matcher.find(text)
+        return bool(places) and finder.may_hit(places, text, len(earlier), lambda: run_on_view(tail) + run_on)
 
     def _hits(
         self, text: str, side: Side, memory: SpeakerMemory, in_words: bool, in_run_on: bool, leet: bool

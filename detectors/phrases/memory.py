@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from detectors.phrases.fold import MESSAGE_END, is_unspaced
+from detectors.phrases.fold import MESSAGE_END, word_end
 
 TAIL_CODE_POINTS = 64
 """Folded characters that are kept; a phrase is at most as long (`lexicon.MAX_PHRASE_CODE_POINTS`)."""
+
+_BLANKS = f" {MESSAGE_END}"
 
 
 def _last(text: str, code_points: int) -> str:
@@ -17,8 +19,8 @@ def _last(text: str, code_points: int) -> str:
     cut = len(text) - code_points
     if cut <= 0:
         return text
-    while cut < len(text) and not text[cut].isspace() and not text[cut - 1].isspace() and not is_unspaced(text[cut]):
-        cut += 1
+    if text[cut - 1] not in _BLANKS:
+        cut = word_end(text, cut)
     return text[cut:].lstrip()
 
 
@@ -56,8 +58,10 @@ class SpeakerMemory(NamedTuple):
         """
         if not words:
             return self
-        kept = _last(words, TAIL_CODE_POINTS)
-        before = _last(self.tail, TAIL_CODE_POINTS - len(kept) - 1)
+        kept = words if len(words) <= TAIL_CODE_POINTS else _last(words, TAIL_CODE_POINTS)
+        before, room = self.tail, TAIL_CODE_POINTS - len(kept) - 1
+        if len(before) > room:
+            before = _last(before, room)
         joined = f"{before}{MESSAGE_END}{kept}" if before else kept
         if not hits and not self.reported:
             return SpeakerMemory(joined)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Literal, NamedTuple
 
@@ -64,8 +64,6 @@ Row = tuple[int, Form, str, str, bool, bool, bool, int, int]
 object each, 100,000 phrases would hold every message up for a tenth of a second whenever it looks through them."""
 Patterns = dict[str, Row | list[Row]]
 """What a string stands for; a list where it is several things."""
-Gaps = dict[str, tuple[str, ...]]
-"""A phrase with gaps as the lexicon writes it -> its parts in order, in plain spelling."""
 
 
 def _row(
@@ -86,22 +84,50 @@ _WHOLE = True, True
 
 
 @dataclass(frozen=True, slots=True)
-class PatternSets:
-    """What is looked for in each view.
+class ViewPatterns:
+    """What is looked for in one view.
 
-    Where letters are repeated the views are looked through again with every run as one letter, for the same strings
-    and for those of the collapsed sets: phrases that have a run themselves.
+    Where letters are repeated the view is looked through again with every run as one letter, for the same strings and
+    for those of `collapsed`: phrases that have a run themselves.
     """
 
-    words: Patterns
-    run_on: Patterns
-    words_collapsed: Patterns
-    run_on_collapsed: Patterns
-    words_parts: Patterns
-    run_on_parts: Patterns
-    """Parts of phrases with gaps, where another part of the phrase was found."""
-    leet: Patterns
-    gaps: Gaps
+    patterns: Patterns = field(default_factory=dict)
+    collapsed: Patterns = field(default_factory=dict)
+    parts: Patterns = field(default_factory=dict)
+    """Parts of phrases with gaps, looked for where another part of a phrase was found."""
+    gaps: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """A phrase with gaps as the lexicon writes it -> its parts in order, in plain spelling."""
+    before_run: set[str] = field(default_factory=set)
+    """Inner letters of phrases, each after the one before it: a run of another letter hides no phrase, and one of a
+    first or last letter leaves the phrase as it is written beside it."""
+
+    def repeatable(self, string: str, row: Row) -> None:
+        """Note a string that is also looked for with letters repeated."""
+        letters = collapsed(string)
+        self.before_run.update(letters[place - 1 : place + 1] for place in range(1, len(letters) - 1))
+        if letters != string:
+            add(self.collapsed, letters, row)
+
+
+@dataclass(frozen=True, slots=True)
+class PatternSets:
+    """What is looked for in each view."""
+
+    words: ViewPatterns
+    run_on: ViewPatterns
+    leet: ViewPatterns
+
+
+def add(patterns: Patterns, string: str, row: Row) -> None:
+    """Let a string stand for one more thing."""
+    owners = patterns.setdefault(string, row)
+    if owners is row:
+        return
+    if isinstance(owners, tuple):
+        if owners != row:
+            patterns[string] = [owners, row]
+    elif owners[-1] != row:
+        owners.append(row)
 
 
 _DOUBLED = re.compile(r"(.)\1")
@@ -169,18 +195,8 @@ def _spellings(phrase: Phrase) -> Iterable[tuple[str, str]]:
 
 class _Builder:
     def __init__(self) -> None:
-        self.sets = PatternSets({}, {}, {}, {}, {}, {}, {}, {})
+        self.sets = PatternSets(ViewPatterns(), ViewPatterns(), ViewPatterns())
         self._repeatable: set[str] = set()
-
-    def add(self, patterns: Patterns, string: str, row: Row) -> None:
-        owners = patterns.setdefault(string, row)
-        if owners is row:
-            return
-        if isinstance(owners, tuple):
-            if owners != row:
-                patterns[string] = [owners, row]
-        elif owners[-1] != row:
-            owners.append(row)
 
     def phrase(self, index: int, phrase: Phrase) -> None:
         views = set()
@@ -199,41 +215,39 @@ class _Builder:
             folded = fold(allowed)
             if True in views:
                 string = run_on_view(folded)
-                self.add(self.sets.run_on, string, _row(index, "allow", string, allowed, True))
+                add(self.sets.run_on.patterns, string, _row(index, "allow", string, allowed, True))
             if False in views and not has_unspaced(folded):
                 string = spaced_words(folded)
-                self.add(self.sets.words, f" {string} ", _row(index, "allow", string, allowed, padded=_WHOLE))
+                add(self.sets.words.patterns, f" {string} ", _row(index, "allow", string, allowed, padded=_WHOLE))
 
     def _gap(self, index: int, written: str, parts: list[str], run_on: bool) -> None:
         """Of the parts of a phrase only the longest is looked for in every text, the others beside it."""
         last = len(parts) - 1
         strings = [run_on_view(fold(part)) if run_on else spaced_words(fold(part)) for part in parts]
-        self.sets.gaps[written] = tuple(strings)
+        view = self.sets.run_on if run_on else self.sets.words
+        view.gaps[written] = tuple(strings)
         telling = max(range(len(parts)), key=lambda number: len(strings[number]))
-        sets = self.sets
-        patterns, others = (sets.run_on, sets.run_on_parts) if run_on else (sets.words, sets.words_parts)
         for number, string in enumerate(strings):
             row = _row(index, "part", string, written, run_on, (not run_on, not run_on), number, last)
-            self.add(patterns if number == telling else others, string if run_on else f" {string} ", row)
+            add(view.patterns if number == telling else view.parts, string if run_on else f" {string} ", row)
 
     def _run_on(self, index: int, string: str, written: str, phrase: Phrase) -> None:
         sets = self.sets
         row = _row(index, "plain", string, written, True)
-        self.add(sets.run_on, string, row)
+        add(sets.run_on.patterns, string, row)
         if phrase.match != "evasive":
             return
         self._repeatable.update(string)
-        if has_run(string):
-            self.add(sets.run_on_collapsed, collapse(string)[0], row)
+        sets.run_on.repeatable(string, row)
         for in_pieces in in_halves(string):
-            self.add(sets.run_on, in_pieces, _row(index, "halves", in_pieces, written, True))
+            add(sets.run_on.patterns, in_pieces, _row(index, "halves", in_pieces, written, True))
         if phrase.pinyin != "off":
             for syllables in spelled_out(string):
                 for text in _syllables_apart(syllables):
-                    self.add(sets.words, f" {text} ", _row(index, "pinyin", text, written, padded=_WHOLE))
+                    add(sets.words.patterns, f" {text} ", _row(index, "pinyin", text, written, padded=_WHOLE))
         if phrase.pinyin == "mixed":
             for text in partly_spelled_out(string):
-                self.add(sets.run_on, text, _row(index, "pinyin", text, written, True))
+                add(sets.run_on.patterns, text, _row(index, "pinyin", text, written, True))
 
     def _words(self, index: int, spelling: str, body: str, written: str, evasive: bool) -> None:
         sets = self.sets
@@ -241,27 +255,26 @@ class _Builder:
         before, after = " " * padded[0], " " * padded[1]
         string = f"{before}{body}{after}"
         row = _row(index, "plain", body, written, False, padded)
-        self.add(sets.words, string, row)
+        add(sets.words.patterns, string, row)
         if not evasive:
             return
-        if has_run(string):
-            self.add(sets.words_collapsed, collapse(string)[0], row)
+        sets.words.repeatable(string, row)
         for letter in set(body):
             if letter.isalpha():
-                self.add(sets.words, letter * 3, _RUN)
+                add(sets.words.patterns, letter * 3, _RUN)
         if padded == _WHOLE:
             for text in _apart(body.split()):
                 if text != body:
-                    self.add(sets.words, f" {text} ", _row(index, "apart", body, written, False, padded))
+                    add(sets.words.patterns, f" {text} ", _row(index, "apart", body, written, False, padded))
             if sum(letter.isalpha() for letter in body) >= 3:
-                self.add(sets.leet, leet_spelling(spelling), _row(index, "plain", body, written))
+                add(sets.leet.patterns, leet_spelling(spelling), _row(index, "plain", body, written))
 
     def finish(self) -> PatternSets:
         for letter in self._repeatable:
             if is_unspaced(letter):
-                self.add(self.sets.run_on, letter * 2, _RUN)
+                add(self.sets.run_on.patterns, letter * 2, _RUN)
             elif letter.isalpha():
-                self.add(self.sets.run_on, letter * 3, _RUN)
+                add(self.sets.run_on.patterns, letter * 3, _RUN)
         return self.sets
 
 

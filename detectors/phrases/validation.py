@@ -77,6 +77,9 @@ class Validator:
         first, last = at[candidate.start], at[candidate.end - 1]
         if origin[last] < 0:
             return None
+        run_on = candidate.pattern.run_on
+        if run_on and not self._edges_hold(first, last):
+            return None
         across = origin[first] < 0
         inside = next(place for place in range(candidate.start, candidate.end) if origin[at[place]] >= 0)
         span = origin[at[inside]], self._with_marks(origin[last] + 1)
@@ -90,11 +93,8 @@ class Validator:
             if phrase.match != "evasive" or not self._may_join(candidate, phrase, first):
                 return None
             how = "across"
-        run_on = candidate.pattern.run_on
         if run_on:
             guessed = across or how == "pinyin" or candidate.how == "halves" or (how == "separated" and clauses)
-            if not self._edges_hold(first, last):
-                return None
             if (phrase.boundary == "word" or guessed) and not self._edges.fit(first, last + 1, _letters(candidate)):
                 return None
             if candidate.how == "halves" and self._has_halves_that_are_a_word(first, last + 1):
