@@ -12,7 +12,7 @@ import pytest
 
 from alerts.packs import chinese_words
 from detectors.phrases.boundaries import segmenter
-from detectors.phrases.engine import MAX_CODE_POINTS, PhraseEngine, action_of, mask
+from detectors.phrases.engine import MAX_CODE_POINTS, MAX_HITS, PhraseEngine, action_of, mask
 from detectors.phrases.fold import is_unspaced
 from detectors.phrases.lexicon import Lexicon
 from tests.builders_phrases import engine_of, evasion_cases, phrase, reading_of_case
@@ -223,6 +223,17 @@ def test_a_text_is_read_to_its_limit() -> None:
     engine = engine_of("骗子")
     assert found(engine, "好" * (MAX_CODE_POINTS - 2) + "骗子") == [("骗子", "骗子", "exact")]
     assert found(engine, "好" * (MAX_CODE_POINTS - 1) + "骗子") == []
+    assert [engine.read("好" * length, "agent").complete for length in (MAX_CODE_POINTS, MAX_CODE_POINTS + 1)] == [
+        True,
+        False,
+    ]
+
+
+def test_hits_are_looked_for_until_there_are_many() -> None:
+    engine = engine_of("骗子", boundary="none")
+    few, many = (engine.read("骗子，" * number, "agent") for number in (MAX_HITS - 1, 2 * MAX_HITS))
+    assert (len(few.hits), few.complete) == (MAX_HITS - 1, True)
+    assert (len(many.hits), many.complete) == (MAX_HITS, False)
 
 
 HOSTILE: dict[str, Callable[[int], str]] = {

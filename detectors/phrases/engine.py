@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from detectors.phrases import disguises
@@ -17,7 +17,9 @@ from detectors.phrases.validation import Candidate, Validator
 from detectors.values import Hit, PhraseAction, Side
 
 MAX_CODE_POINTS = 100_000
-"""Texts are read to here; what a longer one gets is the caller's to say (`review` unless this part is blocked)."""
+"""Texts are read to here."""
+MAX_HITS = 1_000
+"""Hits are looked for until so many are found, overlapping ones counted: a text of nothing else has its verdict."""
 
 MASK = "*"
 _STRENGTH: dict[PhraseAction, int] = {"allow": 0, "mask": 1, "review": 2, "block": 3}
@@ -35,6 +37,8 @@ class Reading(NamedTuple):
     """In order of their spans."""
     memory: SpeakerMemory
     """The speaker's memory if the message is delivered; when it is blocked the caller keeps the one it had."""
+    complete: bool = True
+    """Whether all of the text was read; what is not is the caller's to say (`review` unless a hit blocks it)."""
 
 
 class _Finder:
@@ -132,7 +136,8 @@ class PhraseEngine:
         A hit whose first part stands in earlier messages has its last part's span and `how="across"`; what lies wholly
         in earlier messages is not reported again.
         """
-        text = text[:MAX_CODE_POINTS]
+        if len(text) > MAX_CODE_POINTS:
+            return self.read(text[:MAX_CODE_POINTS], side, memory)._replace(complete=False)
         tail = memory.tail
         own, words, run_on = squeezed_views(text)
         if not own:
@@ -144,8 +149,9 @@ class PhraseEngine:
         leet = words.islower() and disguises.may_be_leet(text)
         if not (in_words or in_run_on or leet):
             return Reading((), memory.after(own))
-        hits = self._hits(text, side, memory, in_words, in_run_on, leet)
-        return Reading(hits, memory.after(own, _ends(own, text, hits)))
+        found = self._hits(text, side, memory, in_words, in_run_on, leet)
+        hits = _without_repeats(found)
+        return Reading(hits, memory.after(own, _ends(own, text, hits)), len(found) < MAX_HITS)
 
     # Most messages end at these two: what a phrase can reach of the tail, and no way back to the text.
     def _words_may_hit(self, tail: str, words: str) -> bool:
@@ -167,7 +173,7 @@ class PhraseEngine:
 
     def _hits(
         self, text: str, side: Side, memory: SpeakerMemory, in_words: bool, in_run_on: bool, leet: bool
-    ) -> tuple[Hit, ...]:
+    ) -> list[Hit]:
         mapped = Mapped(memory.tail, text)
         validator = Validator(self.lexicon.phrases, mapped, self._segment, memory)
         speaker = "customer" if side == "customer" else "agent"
@@ -176,7 +182,9 @@ class PhraseEngine:
             if self.lexicon.phrases[candidate.pattern.phrase].speaker in ("any", speaker):
                 if hit := validator.hit(candidate):
                     hits.append(hit)
-        return _without_repeats(hits)
+                    if len(hits) == MAX_HITS:
+                        break
+        return hits
 
     def _candidates(self, mapped: Mapped, in_words: bool, in_run_on: bool, leet: bool) -> Iterator[Candidate]:
         for wanted, view_of, finder in (
@@ -196,25 +204,26 @@ class PhraseEngine:
 
 def _plain(view: View, found: Found, lexicon: Lexicon) -> Iterator[Candidate]:
     allowed: dict[int, list[tuple[int, int]]] = {}
-    parts: dict[int, list[tuple[Pattern, int, int]]] = {}
+    parts: dict[int, Found] = {}
     for pattern, start, end in found:
         if pattern.form == "allow":
             allowed.setdefault(pattern.phrase, []).append((start, end))
         elif pattern.form == "part":
             parts.setdefault(pattern.phrase, []).append((pattern, start, end))
-    candidates = [
-        Candidate(pattern, view, *disguises.to_word_ends(view.text, pattern, start, end), pattern.form)
-        for pattern, start, end in found
-        if pattern.form in _SHOWN
-    ]
-    for index, pieces in parts.items():
-        gap = lexicon.phrases[index].gap
-        candidates += disguises.with_gaps(view, pieces, disguises.GAP_CODE_POINTS if gap is None else gap)
     exceptions = {index: disguises.Exceptions(spans) for index, spans in allowed.items()}
-    for candidate in candidates:
+    for candidate in _anywhere(view, found, parts, lexicon):
         index = candidate.pattern.phrase
         if index not in exceptions or not exceptions[index].cover(candidate.start, candidate.end):
             yield candidate
+
+
+def _anywhere(view: View, found: Found, parts: Mapping[int, Found], lexicon: Lexicon) -> Iterator[Candidate]:
+    for pattern, start, end in found:
+        if pattern.form in _SHOWN:
+            yield Candidate(pattern, view, *disguises.to_word_ends(view.text, pattern, start, end), pattern.form)
+    for index, pieces in parts.items():
+        gap = lexicon.phrases[index].gap
+        yield from disguises.with_gaps(view, pieces, disguises.GAP_CODE_POINTS if gap is None else gap)
 
 
 def _ends(own: str, text: str, hits: Sequence[Hit]) -> tuple[tuple[str, int], ...]:
