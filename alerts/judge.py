@@ -13,7 +13,7 @@ from alerts.alert import CALL_PLATFORM, SEVERITIES
 from alerts.intake.schema import ChatMessage, Delivery, Matched, Turn
 from alerts.memory import ConversationMemory
 from alerts.policy import Policy
-from detectors.phrases.engine import MAX_CODE_POINTS, action_of, mask
+from detectors.phrases.engine import action_of, mask
 from detectors.timing import hear
 from detectors.values import Hit, PhraseAction, Severity, Side
 
@@ -133,7 +133,7 @@ def judge(policy: Policy, memory: ConversationMemory, incoming: Incoming, now: f
     reading = policy.phrases.read(incoming.text, incoming.side, tail)
     hits = _with_platform_hits(reading.hits, incoming)
     action = action_of(reading.hits)
-    if len(incoming.text) > MAX_CODE_POINTS and action != "block":
+    if not reading.complete and action != "block":
         action = "review"  # the rest was not read, so nobody can say that it is clean
     by, how = _interception(incoming, action)
     if incoming.kind == "turn" or incoming.delivery in ("delivered", "unverified"):

@@ -6,6 +6,7 @@ from typing import Any
 
 from alerts.packs import chinese_words
 from detectors.phrases.engine import PhraseEngine, Reading
+from detectors.phrases.fold import has_unspaced
 from detectors.phrases.lexicon import Lexicon, Phrase
 from detectors.phrases.memory import EMPTY, SpeakerMemory
 from detectors.values import Side
@@ -45,7 +46,8 @@ def chat_texts(name: str) -> list[str]:
 
 def engine_of_case(case: Mapping[str, Any], matcher: str | None = None) -> PhraseEngine:
     lists = {key: tuple(case.get(key, ())) for key in ("allow", "aliases")}
-    return engine_of(case["phrase"], matcher=matcher, **lists)
+    pinyin = "mixed" if has_unspaced(case["phrase"]) else "off"
+    return engine_of(case["phrase"], matcher=matcher, pinyin=pinyin, **lists)
 
 
 def reading_of_case(case: Mapping[str, Any], matcher: str | None = None) -> Reading:

@@ -12,7 +12,7 @@ import pytest
 
 from alerts.packs import chinese_words
 from detectors.phrases.boundaries import segmenter
-from detectors.phrases.engine import MAX_CODE_POINTS, PhraseEngine, action_of, mask
+from detectors.phrases.engine import MAX_CODE_POINTS, MAX_HITS, PhraseEngine, action_of, mask
 from detectors.phrases.fold import is_unspaced
 from detectors.phrases.lexicon import Lexicon
 from tests.builders_phrases import engine_of, evasion_cases, phrase, reading_of_case
@@ -26,9 +26,8 @@ def script_of(case: dict[str, Any]) -> str:
     return "zh" if any(map(is_unspaced, case["phrase"])) else "en"
 
 
-# Tier 1 is a must and complete. Tier 2: what is missing are pinyin (3 cases), a character written as its two halves (1)
-# and two compounds that need an exception of the pack (垃圾分类, 打你电话). Tier 3 is opt-in or beyond spelling
-# (homophones, markup, quotes); its counts only hold what works by the way.
+# Tier 1 is a must and complete. Tier 2: what is missing are two compounds that need an exception of the pack (垃圾分类,
+# 打你电话). Tier 3 is opt-in or beyond spelling (homophones, markup, quotes); its counts only hold what works besides.
 @pytest.mark.parametrize(
     ("tier", "script", "is_hit", "right_at_least", "of"),
     [
@@ -37,11 +36,11 @@ def script_of(case: dict[str, Any]) -> str:
         (1, "en", False, 32, 32),
         (1, "zh", False, 15, 15),
         (2, "en", True, 12, 12),
-        (2, "zh", True, 19, 23),
+        (2, "zh", True, 23, 23),
         (2, "en", False, 7, 7),
         (2, "zh", False, 36, 38),
         (3, "en", True, 1, 9),
-        (3, "zh", True, 1, 12),
+        (3, "zh", True, 2, 12),
         (3, "en", False, 1, 2),
         (3, "zh", False, 2, 8),
     ],
@@ -224,6 +223,17 @@ def test_a_text_is_read_to_its_limit() -> None:
     engine = engine_of("骗子")
     assert found(engine, "好" * (MAX_CODE_POINTS - 2) + "骗子") == [("骗子", "骗子", "exact")]
     assert found(engine, "好" * (MAX_CODE_POINTS - 1) + "骗子") == []
+    assert [engine.read("好" * length, "agent").complete for length in (MAX_CODE_POINTS, MAX_CODE_POINTS + 1)] == [
+        True,
+        False,
+    ]
+
+
+def test_hits_are_looked_for_until_there_are_many() -> None:
+    engine = engine_of("骗子", boundary="none")
+    few, many = (engine.read("骗子，" * number, "agent") for number in (MAX_HITS - 1, 2 * MAX_HITS))
+    assert (len(few.hits), few.complete) == (MAX_HITS - 1, True)
+    assert (len(many.hits), many.complete) == (MAX_HITS, False)
 
 
 HOSTILE: dict[str, Callable[[int], str]] = {

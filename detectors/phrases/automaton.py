@@ -22,10 +22,12 @@ class _Daachorse:
     name = "daachorse"
 
     def __init__(self, strings: Sequence[str]) -> None:
-        self._automaton = importlib.import_module("daachorse").CharwiseDoubleArrayAhoCorasick(list(strings))
+        automaton = importlib.import_module("daachorse").CharwiseDoubleArrayAhoCorasick(list(strings))
+        self._find_overlapping = automaton.find_overlapping
 
     def find(self, haystack: str) -> list[tuple[int, int, int]]:
-        return [(index, start, end) for start, end, index in self._automaton.find_overlapping(haystack)]
+        found = self._find_overlapping(haystack)
+        return [(index, start, end) for start, end, index in found] if found else []
 
 
 class _AhocorasickRs:

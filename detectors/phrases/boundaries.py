@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 
 from detectors.phrases.fold import is_unspaced
@@ -64,6 +65,7 @@ def _not_a_word(dictionary: str) -> str:
 
 
 _EXCLAIMING = "吧啊呀"
+_PIECE = re.compile("[^ \n]+")
 
 
 class Edges:
@@ -72,7 +74,9 @@ class Edges:
     def __init__(self, text: str, segment: Segment | None) -> None:
         self._text = text
         self._segment = segment
-        self._cuts: set[int] | None = None
+        self._pieces: list[tuple[int, int]] | None = None
+        self._cut_pieces: set[int] = set()
+        self._cuts: set[int] = set()
 
     def fit(self, start: int, end: int, letters: int) -> bool:
         """Whether text[start:end] begins where a word begins and ends where one ends.
@@ -92,19 +96,28 @@ class Edges:
             return False
         if self._segment is None:
             return letters > 1 or open_start
-        cuts = self._all_cuts(self._segment)
-        fits = (open_start or start in cuts), (open_end or end in cuts)
+        fits = (open_start or self._is_cut(start)), (open_end or self._is_cut(end))
         return any(fits) if letters >= 4 else all(fits)
 
     def is_word(self, start: int, end: int) -> bool:
         """Whether text[start:end] is one word, False without a segmenter."""
         if self._segment is None:
             return False
-        cuts = self._all_cuts(self._segment)
-        return start in cuts and end in cuts and not any(place in cuts for place in range(start + 1, end))
+        return all(self._is_cut(place) == (place in (start, end)) for place in range(start, end + 1))
 
-    def _all_cuts(self, segment: Segment) -> set[int]:
-        # The whole text once, however many candidates it has: hostile texts stay linear.
-        if self._cuts is None:
-            self._cuts = {place for word in segment(self._text) for place in word}
-        return self._cuts
+    def _is_cut(self, place: int) -> bool:
+        """Whether a word ends or begins at a place; without a segmenter nowhere.
+
+        Words never go over a blank, so the piece around the place is cut, and once however often it is asked for:
+        hostile texts stay linear, and a hit in a long message costs little.
+        """
+        if self._segment is None:
+            return False
+        if self._pieces is None:
+            self._pieces = [piece.span() for piece in _PIECE.finditer(self._text)]
+        number = bisect_right(self._pieces, (place, 0)) - 1
+        for start, end in self._pieces[max(0, number) : number + 2]:
+            if start <= place <= end and start not in self._cut_pieces:
+                self._cut_pieces.add(start)
+                self._cuts.update(start + cut for word in self._segment(self._text[start:end]) for cut in word)
+        return place in self._cuts

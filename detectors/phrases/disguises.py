@@ -21,14 +21,16 @@ _LEET = dict(zip("0123456789@$!|+(€£¢¥", "oizeasgtbgasiitcelcy", strict=Tru
 _SIGNS = re.escape("".join(_LEET))
 _SIGN_BYTES = "".join(_LEET).encode("ascii", "ignore")
 # A sign between letters, before two letters or, unless it may be punctuation, after two. No open repetition: linear.
+# Each match begins with the sign, which is searched for at a third of the cost of a letter.
 _MAY_BE_LEET = re.compile(
-    f"[A-Za-z][{_SIGNS}]{{1,3}}[A-Za-z]|[{_SIGNS}][A-Za-z][A-Za-z{_SIGNS}]|[A-Za-z]{{2}}[0-9@$|+(€]"
+    f"[{_SIGNS}](?:[A-Za-z][A-Za-z{_SIGNS}]|(?<=[A-Za-z].)[{_SIGNS}]{{0,2}}[A-Za-z]|(?<=[A-Za-z]{{2}}[0-9@$|+(€]))",
+    re.DOTALL,
 )
 
 
 def may_be_leet(text: str) -> bool:
     """Whether some word of the text has signs or digits among its letters."""
-    if text.isascii() and len(text.encode("ascii").translate(None, _SIGN_BYTES)) == len(text):
+    if text.isascii() and len(text.encode().translate(None, _SIGN_BYTES)) == len(text):
         return False  # a tenth of the cost of searching, and most texts have none
     return _MAY_BE_LEET.search(text) is not None
 

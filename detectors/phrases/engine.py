@@ -2,56 +2,115 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from detectors.phrases import disguises
 from detectors.phrases.automaton import Matcher, matcher_of
 from detectors.phrases.boundaries import Segment
-from detectors.phrases.fold import MESSAGE_END, Mapped, View, fold, run_on_view, words_view, words_view_of_ascii
+from detectors.phrases.fold import Mapped, View, fold, run_on_view, spaced_words, squeezed_views
 from detectors.phrases.lexicon import Lexicon
 from detectors.phrases.memory import EMPTY, TAIL_CODE_POINTS, SpeakerMemory
-from detectors.phrases.patterns import Pattern, Patterns, collapse, patterns_of
+from detectors.phrases.patterns import Pattern, Row, ViewPatterns, collapsed, has_run, patterns_of
 from detectors.phrases.validation import Candidate, Validator
 from detectors.values import Hit, PhraseAction, Side
 
 MAX_CODE_POINTS = 100_000
-"""Texts are read to here; what a longer one gets is the caller's to say (`review` unless this part is blocked)."""
+"""Texts are read to here."""
+MAX_HITS = 1_000
+"""Hits are looked for until so many are found, overlapping ones counted: a text of nothing else has its verdict."""
 
 MASK = "*"
 _STRENGTH: dict[PhraseAction, int] = {"allow": 0, "mask": 1, "review": 2, "block": 3}
-# A letter of a script with blanks, or a digit, in a folded text: without one there is nothing for the Latin view.
-_SPACED = re.compile("[^ \n\u2e80-\ua4cf\uac00-\uffff]")
+_SHOWN = ("plain", "apart", "halves", "pinyin")
+"""Forms whose place is a candidate by itself."""
 
+Places = Sequence[tuple[int, int, int]]
 Found = list[tuple[Pattern, int, int]]
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """What a message says that it must not."""
 
     hits: tuple[Hit, ...]
     """In order of their spans."""
     memory: SpeakerMemory
     """The speaker's memory if the message is delivered; when it is blocked the caller keeps the one it had."""
+    complete: bool = True
+    """Whether all of the text was read; what is not is the caller's to say (`review` unless a hit blocks it)."""
 
 
 class _Finder:
-    """One automaton and what its strings stand for."""
+    """The automata of one view and what their strings stand for."""
 
-    def __init__(self, patterns: Patterns, matcher: str | None) -> None:
-        self._owners = list(patterns.values())
-        self.matcher: Matcher = matcher_of(list(patterns), matcher)
+    def __init__(self, sets: ViewPatterns, matcher: str | None) -> None:
+        self._owners = list(sets.patterns.values())
+        self._own_runs = list(sets.collapsed.values())
+        self._parts = list(sets.parts.values())
+        self._gaps = sets.gaps
+        self._before_run = sets.before_run
+        self.matcher: Matcher = matcher_of(list(sets.patterns), matcher)
+        self._of_own_runs: Matcher = matcher_of(list(sets.collapsed), matcher)
+        self._of_parts: Matcher = matcher_of(list(sets.parts), matcher)
+        self.reach = max(map(len, sets.patterns), default=1) - 1
+        """How far before a message what ends in it may begin, letters written once."""
 
-    def find(self, text: str, after: int = 0) -> Found:
+    def may_hit(self, places: Places, text: str, after: int, whole: Callable[[], str]) -> bool:
+        """Whether a phrase may end in `text` after `after`, by the places its strings were found at; `whole` gives the
+        text with all that came before it.
+
+        Spares the way back to the message where only exceptions, lone parts of gaps and repeated letters are found.
+        """
+        gaps: set[str] = set()
+        repeats = False
+        for index, start, end in places:
+            if end <= after:
+                continue
+            owners = self._owners[index]
+            for _, form, _, written, *_ in [owners] if isinstance(owners, tuple) else owners:
+                if form in _SHOWN:
+                    return True
+                if form == "part":
+                    gaps.add(written)
+                elif form == "run":
+                    repeats = repeats or start == 0 or text[start - 1 : start + 1] in self._before_run
+        if any(_follow_each_other(self._gaps[written], text) for written in gaps):
+            return True
+        return repeats and bool(self.find_in_collapsed(collapsed(whole())))
+
+    def find(self, text: str, after: int) -> Found:
         """Every pattern in the text that ends after `after`, and where; padding not counted."""
-        return [
-            (pattern, start + pattern.padded_start, end - pattern.padded_end)
-            for index, start, end in self.matcher.find(text)
-            if end > after
-            for pattern in self._owners[index]
-        ]
+        found = _owned(self.matcher.find(text), self._owners, after)
+        if any(pattern.form == "part" for pattern, _, _ in found):
+            found += _owned(self._of_parts.find(text), self._parts, after)
+        return found
+
+    def find_in_collapsed(self, text: str) -> Found:
+        """The phrases in a text that has each run of a letter as one letter."""
+        found = _owned(self.matcher.find(text), self._owners)
+        found = [place for place in found if place[0].form in _SHOWN and not has_run(place[0].string)]
+        return found + _owned(self._of_own_runs.find(text), self._own_runs)
+
+
+def _owned(places: Places, owners: Sequence[Row | list[Row]], after: int = 0) -> Found:
+    found: Found = []
+    for index, start, end in places:
+        if end > after:
+            rows = owners[index]
+            for row in [rows] if isinstance(rows, tuple) else rows:
+                pattern = Pattern(*row)
+                found.append((pattern, start + pattern.padded_start, end - pattern.padded_end))
+    return found
+
+
+def _follow_each_other(parts: Sequence[str], text: str) -> bool:
+    place = 0
+    for part in parts:
+        if (place := text.find(part, place)) < 0:
+            return False
+        place += len(part)
+    return True
 
 
 class PhraseEngine:
@@ -66,11 +125,9 @@ class PhraseEngine:
         self.lexicon = lexicon
         self._segment = segment
         sets = patterns_of(lexicon)
-        self._words = _Finder(sets.words, matcher)
-        self._run_on = _Finder(sets.run_on, matcher)
-        self._words_collapsed = _Finder(sets.words_collapsed, matcher)
-        self._run_on_collapsed = _Finder(sets.run_on_collapsed, matcher)
-        self._leet = _Finder(sets.leet, matcher)
+        self._words, self._run_on, self._leet = (
+            _Finder(view, matcher) for view in (sets.words, sets.run_on, sets.leet)
+        )
         self.matcher = next((f.matcher.name for f in (self._words, self._run_on) if f.matcher.name != "none"), "none")
 
     def read(self, text: str, side: Side, memory: SpeakerMemory = EMPTY) -> Reading:
@@ -79,104 +136,94 @@ class PhraseEngine:
         A hit whose first part stands in earlier messages has its last part's span and `how="across"`; what lies wholly
         in earlier messages is not reported again.
         """
-        text = text[:MAX_CODE_POINTS]
+        if len(text) > MAX_CODE_POINTS:
+            return self.read(text[:MAX_CODE_POINTS], side, memory)._replace(complete=False)
         tail = memory.tail
-        is_ascii = text.isascii()
-        if is_ascii:
-            words = words_view_of_ascii(text)
-            own = words[1:-1]
-            run_on = own if not tail.isascii() else ""
-        else:
-            pieces = fold(text).split()
-            own = " ".join(pieces)
-            run_on = "".join(pieces)
-            words = words_view(own) if _SPACED.search(own) else ""
+        own, words, run_on = squeezed_views(text)
         if not own:
             return Reading((), memory)
-        words_after = run_on_after = 0
-        if tail and words:
-            # A tail is squeezed already, so plain ASCII needs no second look.
-            earlier = f" {tail.replace(MESSAGE_END, ' ')}" if tail.isascii() else words_view(tail)[:-1]
-            words_after = len(earlier) + 1
-            words = earlier + words
-        if tail and run_on:
-            earlier = run_on_view(tail)
-            run_on_after = len(earlier)
-            run_on = run_on_view(earlier + run_on) if is_ascii else earlier + run_on
-        found_words = self._words.find(words, words_after) if words else []
-        found_run_on = self._run_on.find(run_on, run_on_after) if run_on else []
-        leet = bool(words) and disguises.may_be_leet(text)
-        if not (
-            leet
-            or (found_words and _is_worth_reading(found_words, self._words_collapsed, words))
-            or (found_run_on and _is_worth_reading(found_run_on, self._run_on_collapsed, run_on))
-        ):
+        in_words = bool(words) and self._words_may_hit(tail, words)
+        if not run_on and not tail.isascii():
+            run_on = own.replace(" ", "")  # 加 and then wx123
+        in_run_on = bool(run_on) and self._run_on_may_hit(tail, run_on)
+        leet = words.islower() and disguises.may_be_leet(text)
+        if not (in_words or in_run_on or leet):
             return Reading((), memory.after(own))
-        hits = self._hits(text, side, memory, found_words, found_run_on, leet)
-        return Reading(hits, memory.after(own, _ends(own, text, hits)))
+        found = self._hits(text, side, memory, in_words, in_run_on, leet)
+        hits = _without_repeats(found)
+        return Reading(hits, memory.after(own, _ends(own, text, hits)), len(found) < MAX_HITS)
+
+    # Most messages end at these two: what a phrase can reach of the tail, and no way back to the text.
+    def _words_may_hit(self, tail: str, words: str) -> bool:
+        finder = self._words
+        earlier = f" {spaced_words(tail)}"[-finder.reach :] if tail else ""
+        text = f"{earlier} {words} "
+        places = finder.matcher.find(text)
+        return bool(places) and finder.may_hit(
+            places, text, len(earlier) + 1, lambda: f" {spaced_words(tail)} {words} "
+        )
+
+    def _run_on_may_hit(self, tail: str, run_on: str) -> bool:
+        finder = self._run_on
+        # A squeezed tail has at most a blank after each letter.
+        earlier = run_on_view(tail[-2 * finder.reach :])[-finder.reach :] if tail else ""
+        text = earlier + run_on
+        places = finder.matcher.find(text)
+        return bool(places) and finder.may_hit(places, text, len(earlier), lambda: run_on_view(tail) + run_on)
 
     def _hits(
-        self, text: str, side: Side, memory: SpeakerMemory, words: Found, run_on: Found, leet: bool
-    ) -> tuple[Hit, ...]:
+        self, text: str, side: Side, memory: SpeakerMemory, in_words: bool, in_run_on: bool, leet: bool
+    ) -> list[Hit]:
         mapped = Mapped(memory.tail, text)
         validator = Validator(self.lexicon.phrases, mapped, self._segment, memory)
         speaker = "customer" if side == "customer" else "agent"
         hits: list[Hit] = []
-        for candidate in self._candidates(mapped, words, run_on, leet):
+        for candidate in self._candidates(mapped, in_words, in_run_on, leet):
             if self.lexicon.phrases[candidate.pattern.phrase].speaker in ("any", speaker):
                 if hit := validator.hit(candidate):
                     hits.append(hit)
-        return _without_repeats(hits)
+                    if len(hits) == MAX_HITS:
+                        break
+        return hits
 
-    def _candidates(self, mapped: Mapped, words: Found, run_on: Found, leet: bool) -> Iterator[Candidate]:
-        for found, view_of, collapsed in (
-            (words, mapped.words, self._words_collapsed),
-            (run_on, mapped.run_on, self._run_on_collapsed),
+    def _candidates(self, mapped: Mapped, in_words: bool, in_run_on: bool, leet: bool) -> Iterator[Candidate]:
+        for wanted, view_of, finder in (
+            (in_words, mapped.words, self._words),
+            (in_run_on, mapped.run_on, self._run_on),
         ):
-            if not found:
+            if not wanted:
                 continue
             view = view_of()
+            found = finder.find(view.text, bisect_right(view.at, mapped.start - 1))
             yield from _plain(view, found, self.lexicon)
             if any(pattern.form == "run" for pattern, _, _ in found):
-                yield from disguises.repeated(view, collapsed.find)
+                yield from disguises.repeated(view, finder.find_in_collapsed)
         if leet:
-            yield from disguises.leet(mapped, self._leet.find)
-
-
-def _is_worth_reading(found: Found, collapsed: _Finder, text: str) -> bool:
-    """Whether more was found than exceptions, lone parts of gaps and repeated letters; spares one message in five."""
-    forms = {pattern.form for pattern, _, _ in found}
-    if "plain" in forms or "apart" in forms:
-        return True
-    if "part" in forms:
-        parts = {(pattern.phrase, pattern.part) for pattern, _, _ in found if pattern.form == "part"}
-        last_parts = {(pattern.phrase, pattern.last_part) for pattern, _, _ in found if pattern.form == "part"}
-        if any((phrase, 0) in parts and (phrase, last) in parts for phrase, last in last_parts):
-            return True
-    return "run" in forms and bool(collapsed.find(collapse(text)[0]))
+            yield from disguises.leet(mapped, lambda view: self._leet.find(view, 0))
 
 
 def _plain(view: View, found: Found, lexicon: Lexicon) -> Iterator[Candidate]:
     allowed: dict[int, list[tuple[int, int]]] = {}
-    parts: dict[int, list[tuple[Pattern, int, int]]] = {}
+    parts: dict[int, Found] = {}
     for pattern, start, end in found:
         if pattern.form == "allow":
             allowed.setdefault(pattern.phrase, []).append((start, end))
         elif pattern.form == "part":
             parts.setdefault(pattern.phrase, []).append((pattern, start, end))
-    candidates = [
-        Candidate(pattern, view, *disguises.to_word_ends(view.text, pattern, start, end), pattern.form)
-        for pattern, start, end in found
-        if pattern.form in ("plain", "apart")
-    ]
-    for index, pieces in parts.items():
-        gap = lexicon.phrases[index].gap
-        candidates += disguises.with_gaps(view, pieces, disguises.GAP_CODE_POINTS if gap is None else gap)
     exceptions = {index: disguises.Exceptions(spans) for index, spans in allowed.items()}
-    for candidate in candidates:
+    for candidate in _anywhere(view, found, parts, lexicon):
         index = candidate.pattern.phrase
         if index not in exceptions or not exceptions[index].cover(candidate.start, candidate.end):
             yield candidate
+
+
+def _anywhere(view: View, found: Found, parts: Mapping[int, Found], lexicon: Lexicon) -> Iterator[Candidate]:
+    for pattern, start, end in found:
+        if pattern.form in _SHOWN:
+            yield Candidate(pattern, view, *disguises.to_word_ends(view.text, pattern, start, end), pattern.form)
+    for index, pieces in parts.items():
+        gap = lexicon.phrases[index].gap
+        yield from disguises.with_gaps(view, pieces, disguises.GAP_CODE_POINTS if gap is None else gap)
 
 
 def _ends(own: str, text: str, hits: Sequence[Hit]) -> tuple[tuple[str, int], ...]:
@@ -198,7 +245,7 @@ def _without_repeats(hits: Sequence[Hit]) -> tuple[Hit, ...]:
     kept: list[Hit] = []
     last_end: dict[str, int] = {}
     widest: dict[str, Hit] = {}
-    plainest = ("exact", "folded", "separated", "repeated", "leet", "across").index
+    plainest = ("exact", "folded", "separated", "repeated", "pinyin", "leet", "across").index
     order = sorted(
         hits, key=lambda hit: (hit.span[0], -hit.span[1], -_STRENGTH[hit.action], hit.phrase_id, plainest(hit.how))
     )

@@ -39,6 +39,8 @@ class Phrase:
     boundary: Boundary = "word"
     """`word`: a phrase of Chinese or the like must start and end where words do; Latin words are always whole."""
     pinyin: Pinyin = "off"
+    """For Chinese phrases of two characters or more: `full` also finds them in pinyin (pianzi, piàn zi), `mixed` also
+    with some characters in pinyin (骗zi)."""
     gap: int | None = None
     """Most characters that may stand for a `*` between two parts; 8 where it is not given."""
     aliases: tuple[str, ...] = ()
@@ -134,8 +136,6 @@ def _value_error(key: str, value: Any) -> str | None:
     if key in _CHOICES:
         if value not in _CHOICES[key]:
             return f"{key} = {value!r} is unknown; write {_one_of(_CHOICES[key])}"
-        if key == "pinyin" and value != "off":
-            return f'pinyin = "{value}" is not read by this version; write "off" and give the spellings as aliases'
     elif key in _LIST_KEYS:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             return f'{key} is not a list of texts; write {key} = ["one", "two"]'
@@ -168,6 +168,10 @@ def _read_entry(entry: dict[str, Any], defaults: dict[str, Any]) -> tuple[Phrase
                 wrong.append((key, f'{key} "{spelling}" {error}'))
     if values.get("gap") is not None and not any("*" in text.strip("*") for text in [entry["phrase"]]):
         wrong.append(("gap", 'gap is given but the phrase has no * inside; write the phrase as "保证*退款"'))
+    if values.get("pinyin", "off") != "off" and values.get("match", "evasive") != "evasive":
+        wrong.append(
+            ("pinyin", f'pinyin is given but match = "{values["match"]}"; write match = "evasive" or leave one out')
+        )
     if wrong:
         return None, wrong
     checked: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from detectors.phrases.fold import MESSAGE_END, is_unspaced
+from detectors.phrases.fold import MESSAGE_END, word_end
 
 TAIL_CODE_POINTS = 64
 """Folded characters that are kept; a phrase is at most as long (`lexicon.MAX_PHRASE_CODE_POINTS`)."""
+
+_BLANKS = f" {MESSAGE_END}"
 
 
 def _last(text: str, code_points: int) -> str:
@@ -18,13 +19,12 @@ def _last(text: str, code_points: int) -> str:
     cut = len(text) - code_points
     if cut <= 0:
         return text
-    while cut < len(text) and not text[cut].isspace() and not text[cut - 1].isspace() and not is_unspaced(text[cut]):
-        cut += 1
+    if text[cut - 1] not in _BLANKS:
+        cut = word_end(text, cut)
     return text[cut:].lstrip()
 
 
-@dataclass(frozen=True, slots=True)
-class SpeakerMemory:
+class SpeakerMemory(NamedTuple):
     """The end of what one speaker said and the customer saw; JSON-able, at most some hundred bytes."""
 
     tail: str = ""
@@ -58,10 +58,10 @@ class SpeakerMemory:
         """
         if not words:
             return self
-        if not self.tail and not hits:
-            return SpeakerMemory(_last(words, TAIL_CODE_POINTS))
-        kept = _last(words, TAIL_CODE_POINTS)
-        before = _last(self.tail, TAIL_CODE_POINTS - len(kept) - 1).strip()
+        kept = words if len(words) <= TAIL_CODE_POINTS else _last(words, TAIL_CODE_POINTS)
+        before, room = self.tail, TAIL_CODE_POINTS - len(kept) - 1
+        if len(before) > room:
+            before = _last(before, room)
         joined = f"{before}{MESSAGE_END}{kept}" if before else kept
         if not hits and not self.reported:
             return SpeakerMemory(joined)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from detectors.phrases.fold import fold, is_unspaced, run_on_view, words_view
+from detectors.phrases.fold import fold, has_unspaced, is_unspaced, run_on_view, spaced_words
+from detectors.phrases.halves import in_halves
 from detectors.phrases.lexicon import Lexicon, Phrase
+from detectors.phrases.pinyin import ENGLISH_TOO, partly_spelled_out, spelled_out
 
-Form = Literal["plain", "apart", "part", "allow", "run"]
-"""plain: as written; apart: joined, spelled out or cut in two; part: one side of a gap; allow: an exception; run: a
-letter so often that a phrase with repeated letters may be there."""
+Form = Literal["plain", "apart", "halves", "pinyin", "part", "allow", "run"]
+"""plain: as written; apart: joined, spelled out or cut in two; halves: a character as its two halves; pinyin: some
+characters as syllables; part: one side of a gap; allow: an exception; run: a letter so often that a phrase with
+repeated letters may be there."""
 
 # A word cut in two is no evasion where one of the pieces is an everyday word or the rest of a contraction ("he ll").
 _EVERYDAY = frozenset(
@@ -35,8 +39,7 @@ _EVERYDAY = frozenset(
 _LEET_ONE_WAY = str.maketrans("l", "i")  # 1 and ! stand for both; the letter itself is compared afterwards
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(NamedTuple):
     """Why a string is looked for."""
 
     phrase: int
@@ -46,6 +49,8 @@ class Pattern:
     """The phrase, alias or exception in plain spelling, blanks squeezed (Latin view) or gone (CJK view)."""
     written: str
     """The same as the lexicon writes it; the whole phrase for a part of it."""
+    run_on: bool = False
+    """Found in the CJK view, where a phrase may begin anywhere."""
     padded_start: bool = False
     """The string begins with the blank before a word."""
     padded_end: bool = False
@@ -54,19 +59,89 @@ class Pattern:
     last_part: int = 0
 
 
-_RUN = Pattern(-1, "run", "", "")
-Patterns = dict[str, list[Pattern]]
+Row = tuple[int, Form, str, str, bool, bool, bool, int, int]
+"""A Pattern's values. Kept so because Python's cyclic collector soon lets go of plain tuples of plain values: with an
+object each, 100,000 phrases would hold every message up for a tenth of a second whenever it looks through them."""
+Patterns = dict[str, Row | list[Row]]
+"""What a string stands for; a list where it is several things."""
+
+
+def _row(
+    phrase: int,
+    form: Form,
+    string: str,
+    written: str,
+    run_on: bool = False,
+    padded: tuple[bool, bool] = (False, False),
+    part: int = 0,
+    last_part: int = 0,
+) -> Row:
+    return phrase, form, string, written, run_on, *padded, part, last_part
+
+
+_RUN = _row(-1, "run", "", "")
+_WHOLE = True, True
+
+
+@dataclass(frozen=True, slots=True)
+class ViewPatterns:
+    """What is looked for in one view.
+
+    Where letters are repeated the view is looked through again with every run as one letter, for the same strings and
+    for those of `collapsed`: phrases that have a run themselves.
+    """
+
+    patterns: Patterns = field(default_factory=dict)
+    collapsed: Patterns = field(default_factory=dict)
+    parts: Patterns = field(default_factory=dict)
+    """Parts of phrases with gaps, looked for where another part of a phrase was found."""
+    gaps: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """A phrase with gaps as the lexicon writes it -> its parts in order, in plain spelling."""
+    before_run: set[str] = field(default_factory=set)
+    """Inner letters of phrases, each after the one before it: a run of another letter hides no phrase, and one of a
+    first or last letter leaves the phrase as it is written beside it."""
+
+    def repeatable(self, string: str, row: Row) -> None:
+        """Note a string that is also looked for with letters repeated."""
+        letters = collapsed(string)
+        self.before_run.update(letters[place - 1 : place + 1] for place in range(1, len(letters) - 1))
+        if letters != string:
+            add(self.collapsed, letters, row)
 
 
 @dataclass(frozen=True, slots=True)
 class PatternSets:
-    """What is looked for in each view; the collapsed sets have every run of one letter as one letter."""
+    """What is looked for in each view."""
 
-    words: Patterns
-    run_on: Patterns
-    words_collapsed: Patterns
-    run_on_collapsed: Patterns
-    leet: Patterns
+    words: ViewPatterns
+    run_on: ViewPatterns
+    leet: ViewPatterns
+
+
+def add(patterns: Patterns, string: str, row: Row) -> None:
+    """Let a string stand for one more thing."""
+    owners = patterns.setdefault(string, row)
+    if owners is row:
+        return
+    if isinstance(owners, tuple):
+        if owners != row:
+            patterns[string] = [owners, row]
+    elif owners[-1] != row:
+        owners.append(row)
+
+
+_DOUBLED = re.compile(r"(.)\1")
+_SAME = re.compile(r"(.)\1+", re.DOTALL)
+
+
+def has_run(text: str) -> bool:
+    """Whether a character follows itself."""
+    return _DOUBLED.search(text) is not None
+
+
+def collapsed(text: str) -> str:
+    """The text with each run of a character as one."""
+    return _SAME.sub(r"\1", text)
 
 
 def collapse(text: str) -> tuple[str, list[int]]:
@@ -76,14 +151,9 @@ def collapse(text: str) -> tuple[str, list[int]]:
     return "".join([text[index] for index in begins]), [*begins, len(text)]
 
 
-def is_run_on(phrase: str) -> bool:
-    """Whether a phrase is looked for in the CJK view: it has a letter of a script without blanks."""
-    return any(is_unspaced(letter) for letter in fold(phrase))
-
-
 def leet_spelling(phrase: str) -> str:
     """A phrase as the leet view would show it."""
-    return words_view(fold(phrase)).strip().translate(_LEET_ONE_WAY)
+    return spaced_words(fold(phrase)).translate(_LEET_ONE_WAY)
 
 
 def _apart(words: list[str]) -> Iterable[str]:
@@ -104,87 +174,108 @@ def _apart(words: list[str]) -> Iterable[str]:
                 yield " ".join([*words[:number], *pieces, *words[number + 1 :]])
 
 
+def _syllables_apart(syllables: tuple[str, ...]) -> Iterable[str]:
+    """A Chinese phrase in pinyin: joined, by syllables and by letters, unless it reads as plain English."""
+    joined = "".join(syllables)
+    if len(joined) >= 4 and joined not in ENGLISH_TOO:
+        yield joined
+        yield " ".join(joined)
+    if not all(syllable in _EVERYDAY for syllable in syllables):
+        yield " ".join(syllables)
+
+
 def _spellings(phrase: Phrase) -> Iterable[tuple[str, str]]:
     """(what is looked for, as the lexicon writes it): each spelling, and without its apostrophes."""
     for written in phrase.spellings:
-        for spelling in dict.fromkeys((written, written.replace("'", "").replace("’", ""))):
-            yield spelling, written
+        yield written, written
+        bare = written.replace("'", "").replace("’", "")
+        if bare != written:
+            yield bare, written
 
 
 class _Builder:
     def __init__(self) -> None:
-        self.sets = PatternSets({}, {}, {}, {}, {})
-
-    def add(self, patterns: Patterns, string: str, pattern: Pattern) -> None:
-        owners = patterns.setdefault(string, [])
-        if pattern not in owners:
-            owners.append(pattern)
+        self.sets = PatternSets(ViewPatterns(), ViewPatterns(), ViewPatterns())
+        self._repeatable: set[str] = set()
 
     def phrase(self, index: int, phrase: Phrase) -> None:
-        evasive = phrase.match == "evasive"
         views = set()
         for spelling, written in _spellings(phrase):
-            parts = [part for part in spelling.split("*") if part.strip()]
-            run_on = is_run_on(spelling)
+            folded = fold(spelling)
+            run_on = has_unspaced(folded)
             views.add(run_on)
+            parts = [part for part in spelling.split("*") if part.strip()] if "*" in spelling else [spelling]
             if len(parts) > 1:
                 self._gap(index, written, parts, run_on)
             elif run_on:
-                self._run_on(index, parts[0], evasive)
+                self._run_on(index, run_on_view(folded), written, phrase)
             else:
-                self._words(index, spelling, written, evasive)
+                self._words(index, spelling, spaced_words(folded), written, phrase.match == "evasive")
         for allowed in phrase.allow:
+            folded = fold(allowed)
             if True in views:
-                string = run_on_view(fold(allowed))
-                self.add(self.sets.run_on, string, Pattern(index, "allow", string, allowed))
-            if False in views and not is_run_on(allowed):
-                string = words_view(fold(allowed))
-                self.add(self.sets.words, string, Pattern(index, "allow", string.strip(), allowed, True, True))
+                string = run_on_view(folded)
+                add(self.sets.run_on.patterns, string, _row(index, "allow", string, allowed, True))
+            if False in views and not has_unspaced(folded):
+                string = spaced_words(folded)
+                add(self.sets.words.patterns, f" {string} ", _row(index, "allow", string, allowed, padded=_WHOLE))
 
     def _gap(self, index: int, written: str, parts: list[str], run_on: bool) -> None:
-        for number, part in enumerate(parts):
-            if run_on:
-                string = run_on_view(fold(part))
-                pattern = Pattern(index, "part", string, written, part=number, last_part=len(parts) - 1)
-                self.add(self.sets.run_on, string, pattern)
-            else:
-                string = words_view(fold(part))
-                pattern = Pattern(index, "part", string.strip(), written, True, True, number, len(parts) - 1)
-                self.add(self.sets.words, string, pattern)
+        """Of the parts of a phrase only the longest is looked for in every text, the others beside it."""
+        last = len(parts) - 1
+        strings = [run_on_view(fold(part)) if run_on else spaced_words(fold(part)) for part in parts]
+        view = self.sets.run_on if run_on else self.sets.words
+        view.gaps[written] = tuple(strings)
+        telling = max(range(len(parts)), key=lambda number: len(strings[number]))
+        for number, string in enumerate(strings):
+            row = _row(index, "part", string, written, run_on, (not run_on, not run_on), number, last)
+            add(view.patterns if number == telling else view.parts, string if run_on else f" {string} ", row)
 
-    def _run_on(self, index: int, spelling: str, evasive: bool) -> None:
-        string = run_on_view(fold(spelling))
-        pattern = Pattern(index, "plain", string, spelling)
-        self.add(self.sets.run_on, string, pattern)
-        if evasive:
-            self.add(self.sets.run_on_collapsed, collapse(string)[0], pattern)
-            for letter in set(string):
-                if is_unspaced(letter):
-                    self.add(self.sets.run_on, letter * 2, _RUN)
-                elif letter.isalpha():
-                    self.add(self.sets.run_on, letter * 3, _RUN)
+    def _run_on(self, index: int, string: str, written: str, phrase: Phrase) -> None:
+        sets = self.sets
+        row = _row(index, "plain", string, written, True)
+        add(sets.run_on.patterns, string, row)
+        if phrase.match != "evasive":
+            return
+        self._repeatable.update(string)
+        sets.run_on.repeatable(string, row)
+        for in_pieces in in_halves(string):
+            add(sets.run_on.patterns, in_pieces, _row(index, "halves", in_pieces, written, True))
+        if phrase.pinyin != "off":
+            for syllables in spelled_out(string):
+                for text in _syllables_apart(syllables):
+                    add(sets.words.patterns, f" {text} ", _row(index, "pinyin", text, written, padded=_WHOLE))
+        if phrase.pinyin == "mixed":
+            for text in partly_spelled_out(string):
+                add(sets.run_on.patterns, text, _row(index, "pinyin", text, written, True))
 
-    def _words(self, index: int, spelling: str, written: str, evasive: bool) -> None:
-        padded_start, padded_end = not spelling.startswith("*"), not spelling.endswith("*")
-        body = words_view(fold(spelling)).strip()
-
-        def padded(text: str) -> str:
-            return " " * padded_start + text + " " * padded_end
-
-        plain = Pattern(index, "plain", body, written, padded_start, padded_end)
-        self.add(self.sets.words, padded(body), plain)
+    def _words(self, index: int, spelling: str, body: str, written: str, evasive: bool) -> None:
+        sets = self.sets
+        padded = not spelling.startswith("*"), not spelling.endswith("*")
+        before, after = " " * padded[0], " " * padded[1]
+        string = f"{before}{body}{after}"
+        row = _row(index, "plain", body, written, False, padded)
+        add(sets.words.patterns, string, row)
         if not evasive:
             return
-        self.add(self.sets.words_collapsed, collapse(padded(body))[0], plain)
+        sets.words.repeatable(string, row)
         for letter in set(body):
             if letter.isalpha():
-                self.add(self.sets.words, letter * 3, _RUN)
-        if padded_start and padded_end:
+                add(sets.words.patterns, letter * 3, _RUN)
+        if padded == _WHOLE:
             for text in _apart(body.split()):
                 if text != body:
-                    self.add(self.sets.words, padded(text), Pattern(index, "apart", body, written, True, True))
+                    add(sets.words.patterns, f" {text} ", _row(index, "apart", body, written, False, padded))
             if sum(letter.isalpha() for letter in body) >= 3:
-                self.add(self.sets.leet, leet_spelling(spelling), Pattern(index, "plain", body, written))
+                add(sets.leet.patterns, leet_spelling(spelling), _row(index, "plain", body, written))
+
+    def finish(self) -> PatternSets:
+        for letter in self._repeatable:
+            if is_unspaced(letter):
+                add(self.sets.run_on.patterns, letter * 2, _RUN)
+            elif letter.isalpha():
+                add(self.sets.run_on.patterns, letter * 3, _RUN)
+        return self.sets
 
 
 def patterns_of(lexicon: Lexicon) -> PatternSets:
@@ -192,4 +283,4 @@ def patterns_of(lexicon: Lexicon) -> PatternSets:
     builder = _Builder()
     for index, phrase in enumerate(lexicon.phrases):
         builder.phrase(index, phrase)
-    return builder.sets
+    return builder.finish()

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from detectors.phrases.boundaries import Edges, Segment
-from detectors.phrases.fold import Mapped, View, fold, is_mark, is_unspaced, run_on_view, words_view
+from detectors.phrases.fold import Mapped, View, fold, has_unspaced, is_mark, is_unspaced, run_on_view, words_view
+from detectors.phrases.halves import HALVES
 from detectors.phrases.lexicon import Phrase
 from detectors.phrases.memory import SpeakerMemory
-from detectors.phrases.patterns import Pattern, is_run_on
+from detectors.phrases.patterns import Pattern
 from detectors.values import Hit
 
+_DIGIT = re.compile("[0-9]")
+_IN_HALVES = frozenset(HALVES.values())
 _CLAUSE_ENDS = frozenset("。！？；，、,.;!?\n…")
 NEGATION_CODE_POINTS = 10, 32
 """How far before a phrase, in the same clause, a word of its `negation` may stand, in Chinese and in words with blanks:
@@ -28,7 +32,14 @@ class Candidate:
     start: int
     end: int
     how: str
-    """plain, apart, repeated or leet."""
+    """plain, apart, halves, pinyin, repeated or leet."""
+
+
+def _letters(candidate: Candidate) -> int:
+    """How many letters of the phrase a candidate stands for, which in halves or in pinyin has more."""
+    if candidate.how in ("halves", "pinyin"):
+        return len(run_on_view(fold(candidate.pattern.written)))
+    return candidate.end - candidate.start
 
 
 def _is_foreign(character: str) -> bool:
@@ -51,12 +62,13 @@ class Validator:
     def _with_words_kept(self) -> str:
         """The folded characters, with 大陆 instead of 大6, which no dictionary has."""
         mapped = self._mapped
-        characters = list(mapped.characters)
-        for index, character in enumerate(characters):
-            if character.isdecimal() and mapped.origin[index] >= 0:
-                source = mapped.source[mapped.origin[index]]
-                characters[index] = source if is_unspaced(source) else character
-        return "".join(characters)
+        characters: list[str] = []
+        for digit in _DIGIT.finditer(mapped.characters):
+            index = digit.start()
+            if mapped.origin[index] >= 0 and is_unspaced(source := mapped.source[mapped.origin[index]]):
+                characters = characters or list(mapped.characters)
+                characters[index] = source
+        return "".join(characters) or mapped.characters
 
     def hit(self, candidate: Candidate) -> Hit | None:
         """The hit, or None where the place only looks like the phrase or lies wholly in earlier messages."""
@@ -64,6 +76,9 @@ class Validator:
         at, origin = candidate.view.at, self._mapped.origin
         first, last = at[candidate.start], at[candidate.end - 1]
         if origin[last] < 0:
+            return None
+        run_on = candidate.pattern.run_on
+        if run_on and not self._edges_hold(first, last):
             return None
         across = origin[first] < 0
         inside = next(place for place in range(candidate.start, candidate.end) if origin[at[place]] >= 0)
@@ -78,14 +93,11 @@ class Validator:
             if phrase.match != "evasive" or not self._may_join(candidate, phrase, first):
                 return None
             how = "across"
-        run_on = is_run_on(candidate.pattern.written)
         if run_on:
-            joins_clauses = across or (how == "separated" and clauses)
-            if not self._edges_hold(first, last):
+            guessed = across or how == "pinyin" or candidate.how == "halves" or (how == "separated" and clauses)
+            if (phrase.boundary == "word" or guessed) and not self._edges.fit(first, last + 1, _letters(candidate)):
                 return None
-            if (phrase.boundary == "word" or joins_clauses) and not self._edges.fit(
-                first, last + 1, candidate.end - candidate.start
-            ):
+            if candidate.how == "halves" and self._has_halves_that_are_a_word(first, last + 1):
                 return None
             if how == "repeated" and self._is_doubled_word(first, last + 1):
                 return None
@@ -107,13 +119,13 @@ class Validator:
 
     def _how(self, candidate: Candidate, span: tuple[int, int]) -> str:
         if candidate.how != "plain":
-            return "separated" if candidate.how == "apart" else candidate.how
+            return "separated" if candidate.how in ("apart", "halves") else candidate.how
         if candidate.pattern.form == "part":
             return "folded"
         text, written = self._mapped.source[slice(*span)], candidate.pattern.written.strip("*")
         if text == written:
             return "exact"
-        if not is_run_on(candidate.pattern.written):
+        if not candidate.pattern.run_on:
             return "folded"  # whole words, whatever stands between them
         return "folded" if fold(text).split() == fold(written).split() else "separated"
 
@@ -122,7 +134,7 @@ class Validator:
         mapped = self._mapped
         if any(name == phrase.id and end > first for name, end in self._memory.reported):
             return False
-        if is_run_on(candidate.pattern.written):
+        if candidate.pattern.run_on:
             return True
         # "the shop is shut" + "up to you": words of two full sentences are no phrase, a lone word is.
         begin = mapped.tail.rfind("\n", 0, first) + 1
@@ -143,6 +155,14 @@ class Validator:
                     return False
         return True
 
+    def _has_halves_that_are_a_word(self, start: int, end: int) -> bool:
+        """Whether two halves mean themselves: 日月 in 日月示意图 is no 明."""
+        text = self._mapped.characters
+        return any(
+            text[place : place + 2] in _IN_HALVES and self._edges.is_word(place, place + 2)
+            for place in range(start, end - 1)
+        )
+
     def _is_doubled_word(self, start: int, end: int) -> bool:
         """Whether the repeated letters are a word by themselves: 他妈妈 is not 他妈 written longer."""
         text = self._mapped.characters
@@ -160,7 +180,8 @@ class Validator:
                 words.append([])
             elif (index := mapped.origin[view.at[place]]) >= 0:
                 words[-1].append(_is_foreign(mapped.source[index]))
-        if any(map(_is_foreign, candidate.pattern.written)):
+        written = candidate.pattern.string if candidate.how == "pinyin" else candidate.pattern.written
+        if any(map(_is_foreign, written)):
             return not any(map(any, words))
         return any(len(letters) > 1 and all(letters) for letters in words)
 
@@ -173,6 +194,6 @@ class Validator:
         folded = fold(before)
         words, run_on = words_view(folded), run_on_view(folded)
         return any(
-            run_on_view(fold(word)) in run_on if is_run_on(word) else words_view(fold(word)) in words
-            for word in phrase.negation
+            run_on_view(word) in run_on if has_unspaced(word) else words_view(word) in words
+            for word in map(fold, phrase.negation)
         )
