@@ -12,8 +12,8 @@ from detectors.phrases.fold import (
     is_mark,
     is_unspaced,
     run_on_view,
+    squeezed_views,
     words_view,
-    words_view_of_ascii,
 )
 from detectors.phrases.lookalikes import LATIN_LOOKALIKES
 from detectors.phrases.traditional import SIMPLIFIED
@@ -104,7 +104,18 @@ def test_mapped_views_are_the_fast_views_with_the_way_back(seed: int) -> None:
                     assert character in fold(text[mapped.origin[index]])
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_ascii_has_a_shorter_way_to_the_same_view(seed: int) -> None:
-    text = random_text(seed, "".join(map(chr, range(128))))
-    assert words_view_of_ascii(text) == words_view(fold(text))
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize(
+    "letters",
+    [
+        "".join(map(chr, range(128))),
+        "abAB 12,.。，！ 好的您傻瓜退\u3000ＡＢ\n",
+        "傻瓜 ＡＢｃ，。\u200b\u3164\ufe0fß①é騙ี\ud800",
+    ],
+)
+def test_the_short_ways_lead_to_the_same_views(seed: int, letters: str) -> None:
+    text = random_text(seed, letters)
+    squeezed, words, run_on = squeezed_views(text)
+    assert squeezed == " ".join(fold(text).split())
+    assert f" {words} " == words_view(fold(text))
+    assert run_on == ("" if text.isascii() else run_on_view(fold(text)))

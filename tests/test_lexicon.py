@@ -44,7 +44,7 @@ def test_the_category_is_the_first_part_of_the_id_unless_it_is_given() -> None:
         ({"severity": '"hoch"'}, 4, ("hoch", '"info" or "warning" or "critical"')),
         ({"action": '"drop"'}, 4, ("drop", '"block"')),
         ({"speaker": '"bot"'}, 4, ("bot", '"agent"')),
-        ({"pinyin": '"full"'}, 4, ("pinyin", "aliases")),
+        ({"pinyin": '"some"'}, 4, ("some", '"full"')),
         ({"phrse": '"x"'}, 4, ("phrse", "did you mean phrase?")),
         ({"phrase": '"！！ 😀"'}, 3, ("is empty", "write letters or digits")),
         ({"phrase": '"\\u200b"'}, 3, ("is empty", "write letters or digits")),

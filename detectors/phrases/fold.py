@@ -183,10 +183,8 @@ def squeezed_views(text: str) -> tuple[str, str, str]:
     """
     if text.isascii():
         squeezed = text.encode("ascii").translate(_ASCII, _ASCII_INVISIBLE).decode("ascii").strip(" ")
-        while "  " in squeezed:
-            squeezed = squeezed.replace(
-                "  ", " "
-            )  # a third of the cost of split and join: most are blank after a comma
+        while "  " in squeezed:  # a third of the cost of split and join: most are the blank after a comma
+            squeezed = squeezed.replace("  ", " ")
         return squeezed, squeezed, ""
     lowered = text.lower()
     if _NOT_PLAIN.search(lowered) is None:
