@@ -67,6 +67,7 @@ class AudioWorker:
             self._parsers[topic.get_topic_name()] = take
             app.agent(topic, name=noun)(self._queue)
         app.on_partitions_revoked.connect(self._revoked)
+        app.on_partitions_assigned.connect(self._assigned)
 
     async def _queue(self, stream: Any) -> None:
         """Queue what comes: no exception may leave an agent, and nothing is acknowledged here."""
@@ -77,6 +78,7 @@ class AudioWorker:
         """Take a batch: events and turns first, then all audio in one push."""
         await self._until_there_is_a_policy()
         async with self._one_at_a_time:
+            batch = self.inbox.ours(batch)  # a call that moved away must not be taken up again
             await self._rebuilder.rebuild(batch, self._policies.policy, self._bank, self._calls)
             chunks: list[Chunk] = []
             bad: list[tuple[Item, BadRecord]] = []
@@ -261,11 +263,16 @@ class AudioWorker:
     async def _revoked(self, *arguments: Any, **_: Any) -> None:
         """Forget the calls of partitions that another worker has now."""
         numbers = {tp.partition for tp in arguments[-1]}
+        self.inbox.lose(arguments[-1])
         async with self._one_at_a_time:
             self._rebuilder.gave_up(numbers)
             for name in self._calls.of_partitions(numbers):
                 self._drop(name)
             CALLS.set(len(self._calls))
+
+    async def _assigned(self, *arguments: Any, **_: Any) -> None:
+        """Take what comes on these partitions."""
+        self.inbox.regain(arguments[-1])
 
 
 class Ends(mode.Service):

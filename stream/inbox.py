@@ -65,6 +65,7 @@ class Inbox(mode.Service):
         self._to_resume: set[str] = set()
         self._resumed: deque[Item] = deque()
         self._kept_of_batch: set[int] = set()
+        self._lost: set[Any] = set()
         self.progressed_at = time.monotonic()
         self.is_idle = True
 
@@ -117,6 +118,21 @@ class Inbox(mode.Service):
         gone = set(partitions)
         for topic, items in self._held.items():
             self._held[topic] = deque(item for item in items if item.event.message.tp not in gone)
+
+    def lose(self, partitions: Iterable[Any]) -> None:
+        """Note that partitions are taken away: what is still queued of them is another's, see `ours`."""
+        self._lost.update(partitions)
+
+    def regain(self, partitions: Iterable[Any]) -> None:
+        """Note that partitions are given to this worker."""
+        self._lost.difference_update(partitions)
+
+    def ours(self, batch: Sequence[Item]) -> list[Item]:
+        """Return the events of partitions that were not taken away; the others stay unacknowledged."""
+        if not self._lost:
+            return list(batch)
+        self._kept_of_batch.update(id(item) for item in batch if item.event.message.tp in self._lost)
+        return [item for item in batch if item.event.message.tp not in self._lost]
 
     def touch(self) -> None:
         """Note progress: the watchdog also counts a wait for the database as such."""

@@ -37,7 +37,7 @@ class House:
         self.inbox = Inbox(self.handle, most_per_batch=4)
 
     async def handle(self, batch: Sequence[Item]) -> None:
-        for item in batch:
+        for item in self.inbox.ours(batch):
             message = item.event.message
             if item.topic == "held" and self.hold_from is not None and message.offset >= self.hold_from:
                 self.inbox.hold("held")
@@ -143,3 +143,18 @@ async def test_what_is_delivered_twice_is_kept_once() -> None:
         await house.settled()
         await house.release()
         assert offsets(house.handled) == list(range(9))
+
+
+async def test_what_is_still_queued_of_a_partition_that_was_taken_away_is_left_to_its_new_owner() -> None:
+    """Handled, it would take up a call again that another worker follows; acknowledged, it would be lost."""
+    async with a_house(hold_from=10**9) as house:
+        mine, gone = TP("free", 0), TP("free", 1)
+        house.inbox.lose([mine, gone])
+        house.inbox.regain([mine])
+        await house.put(event("free", 1), event("free", 1, partition=1), event("free", 2))
+        await house.settled()
+        assert house.handled == house.stream.acknowledged == [("free", 0, 1), ("free", 0, 2)]
+        house.inbox.regain([gone])
+        await house.put(event("free", 1, partition=1))
+        await house.settled()
+        assert house.handled[-1] == house.stream.acknowledged[-1] == ("free", 1, 1)
