@@ -50,7 +50,7 @@ class WebConfig:
     secure_cookies: bool = False
     """Send the session cookie over https only."""
     hooks: Mapping[str, HookConfig] = field(default_factory=dict)
-    """By the name of the way a check comes in: moderate, openim, easemob, tencent-im, stream."""
+    """By the name of the way in: moderate, or a platform that asks, or one that only tells what it did."""
 
     def hook(self, via: str) -> HookConfig:
         """Return what holds for a way in."""

@@ -119,7 +119,7 @@ def incoming_turn(turn: Turn, *, source: str, arrived_at: float) -> Incoming:
 
 def _matched_text(item: Matched | str) -> str:
     """Return what a platform's filter found, in whichever form it says so."""
-    return item if isinstance(item, str) else item.phrase or "?"
+    return item if isinstance(item, str) else item.said
 
 
 def moves_on(before: str, after: Delivery) -> bool:

@@ -1,4 +1,4 @@
-"""Messages whose verdict came too late to be of use: kept here until Kafka has them, to be judged afterwards."""
+"""Messages for the chat worker (their verdict came too late, or a platform told of them): kept until Kafka has them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Late:
 
 
 class LateChecks:
-    """Publishes late messages in the order in which they came, for as long as that takes."""
+    """Publishes messages in the order in which they came, for as long as that takes."""
 
     def __init__(self, publish: Publish | None) -> None:
         self._publish = publish
@@ -48,12 +48,13 @@ class LateChecks:
         """Whether no more can be taken."""
         return len(self._kept) >= MOST_KEPT
 
-    async def take(self, message: ChatMessage, seconds: float) -> None:
-        """Take a message, and return when Kafka has it, at the latest after `seconds`."""
+    async def take(self, message: ChatMessage, seconds: float) -> bool:
+        """Take a message, and return whether Kafka has it, at the latest after `seconds`; it is kept until it has."""
         late = _Late(message.model_dump(mode="json", exclude_none=True))
         self._kept.append(late)
         self._came.set()
         await asyncio.wait({late.sent}, timeout=seconds)
+        return late.sent.done()
 
     async def run(self) -> None:
         """Publish for ever."""

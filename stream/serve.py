@@ -11,6 +11,7 @@ import uvicorn
 from alerts.alert import CALL_PLATFORM, Conversation
 from alerts.config import HookConfig, WebConfig
 from alerts.engine import limits_for
+from alerts.intake.maps import MAPS
 from alerts.policy import PolicyKeeper
 from alerts.retention import purge_daily
 from alerts.store.database import open_engine
@@ -47,7 +48,9 @@ def hooks_of(settings: Settings) -> dict[str, HookConfig]:
             agent_ids=settings.hook_agent_ids,
         )
 
-    return {via: config(via) for via in ("moderate", "openim", *secrets)}
+    told = HookConfig(agent_ids=settings.hook_agent_ids)
+    # First those that only tell of what they did.
+    return {via: told for via in MAPS} | {via: config(via) for via in ("moderate", "openim", *secrets)}
 
 
 async def serve(settings: Settings) -> None:

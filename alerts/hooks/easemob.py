@@ -7,6 +7,7 @@ its console says of failures. `security` is the MD5 of callId, secret and timest
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -26,6 +27,7 @@ from alerts.hooks.hook import (
     pair,
     text_of,
 )
+from alerts.intake.schema import ChatMessage
 
 PLATFORM = "easemob"
 LONGEST_ANSWER = 1000
@@ -34,7 +36,7 @@ LONGEST_CHANGED_BYTES = 1024
 PASSED = "HX:10000"
 
 
-def check_signature(body: dict[str, Any], config: HookConfig) -> None:
+def check_signature(body: Mapping[str, Any], config: HookConfig) -> None:
     """Raise BadHook where `security` is not the signature of one of our secrets."""
     need_secret(config, "TONEWATCH_EASEMOB_SECRET")
     call, at = text_of(body.get("callId")), text_of(body.get("timestamp"))
@@ -47,12 +49,17 @@ def read(request: HookRequest, config: HookConfig) -> Asked:
     """Return what is asked: the text of a message of two, a group or a chat room. Raises BadHook."""
     body = json_object(request.body)
     check_signature(body, config)
+    return Asked(message_in(body, config), body)
+
+
+def message_in(body: Mapping[str, Any], config: HookConfig, **more: Any) -> ChatMessage | None:
+    """Return the message of a callback before or after it was sent, None where it has no words. Raises BadHook."""
     texts = [part["msg"] for part in _parts(body) if _is_text(part)]
     if not texts:
-        return Asked(None, body)
+        return None
     sender, receiver = text_of(body.get("from")), text_of(body.get("to"))
     is_single = body.get("chat_type") == "chat"
-    message = message_of(
+    return message_of(
         config,
         PLATFORM,
         sender=sender,
@@ -61,11 +68,11 @@ def read(request: HookRequest, config: HookConfig) -> Asked:
         message_id=text_of(body.get("msg_id")),
         text="\n".join(texts),
         sent_at_ms=body.get("timestamp"),
+        **more,
     )
-    return Asked(message, body)
 
 
-def _parts(body: dict[str, Any]) -> list[Any]:
+def _parts(body: Mapping[str, Any]) -> list[Any]:
     """Return what a message is made of: its payload itself, or, as older servers write it, the payload's `bodies`."""
     payload = body.get("payload")
     if not isinstance(payload, dict):

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from alerts.config import HookConfig
 from alerts.intake.schema import ChatMessage, explain
-from detectors.values import PhraseAction
+from detectors.values import PhraseAction, Side
 
 REFUSAL = "This message was not delivered: it is against the rules of this service."
 """What a platform shows the sender, where its answer has a place for words."""
@@ -122,16 +122,20 @@ def message_of(
     sent_at_ms: object = None,
     name: str | None = None,
     team: str | None = None,
+    role: Side | None = None,
     **more: Any,
 ) -> ChatMessage:
-    """Return the chat message of what a platform says. Raises BadHook naming the field that is missing or wrong."""
-    is_agent = config.is_agent(sender)
-    customer = receiver if is_agent else sender
+    """Return the chat message of what a platform says; `role` where it says who the sender is.
+
+    Raises BadHook naming the field that is missing or wrong.
+    """
+    side = role or ("agent" if config.is_agent(sender) else "customer")
+    customer = sender if side == "customer" else receiver
     body: dict[str, Any] = {
         "platform": platform,
         "conversation_id": conversation,
         "message_id": message_id or None,
-        "sender": {"id": sender, "role": "agent" if is_agent else "customer", "name": name or None, "team": team},
+        "sender": {"id": sender, "role": side, "name": name or None, "team": team},
         "customer": {"id": customer} if customer else None,
         "text": text,
         **more,

@@ -29,9 +29,8 @@ PLATFORM = "stream"
 _GZIP = 16 + zlib.MAX_WBITS
 
 
-def signed_body(request: HookRequest, config: HookConfig) -> bytes:
-    """Return the body, unpacked. Raises BadHook where it is not signed with one of our secrets."""
-    need_secret(config, "TONEWATCH_STREAM_SECRET")
+def unpacked(request: HookRequest, config: HookConfig) -> bytes:
+    """Return the body as it was before it was compressed. Raises BadHook."""
     body = request.body
     if request.headers.get("content-encoding", "").strip().lower() == "gzip":
         unpacking = zlib.decompressobj(_GZIP)
@@ -42,6 +41,13 @@ def signed_body(request: HookRequest, config: HookConfig) -> bytes:
             raise BadHook(422, "the body is not gzip") from None
         if len(body) > config.most_bytes:
             raise BadHook(413, f"at most {config.most_bytes} bytes are read")
+    return body
+
+
+def signed_body(request: HookRequest, config: HookConfig) -> bytes:
+    """Return the body, unpacked. Raises BadHook where it is not signed with one of our secrets."""
+    need_secret(config, "TONEWATCH_STREAM_SECRET")
+    body = unpacked(request, config)
     # The signature is that of what Stream compressed.
     wanted = [hmac.new(secret.encode(), body, hashlib.sha256).hexdigest() for secret in config.secrets]
     if not is_signed(request.headers.get("x-signature"), wanted):

@@ -7,6 +7,7 @@ minute; it does not cover the body. Callbacks that only tell are thanked for, so
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 from alerts.config import HookConfig
@@ -24,11 +25,14 @@ from alerts.hooks.hook import (
     pair,
     text_of,
 )
+from alerts.intake.schema import ChatMessage
 
 PLATFORM = "tencent-im"
 SINGLE, GROUP = "C2C.CallbackBeforeSendMsg", "Group.CallbackBeforeSendMsg"
 SIGNATURE_SECONDS = 60.0
 REFUSED = 1
+DONE = {"ActionStatus": "OK", "ErrorInfo": "", "ErrorCode": 0}
+"""Lets a message through, and thanks for what was told."""
 
 
 def check_signature(request: HookRequest, config: HookConfig) -> None:
@@ -49,13 +53,20 @@ def read(request: HookRequest, config: HookConfig) -> Asked:
     check_signature(request, config)
     body = json_object(request.body)
     command = body.get("CallbackCommand") or request.query.get("CallbackCommand")
-    texts = _texts(body)
-    if command not in (SINGLE, GROUP) or not texts:
+    if command not in (SINGLE, GROUP):
         return Asked(None, body)
+    return Asked(message_in(body, config, in_group=command == GROUP), body)
+
+
+def message_in(body: Mapping[str, Any], config: HookConfig, *, in_group: bool, **more: Any) -> ChatMessage | None:
+    """Return the message of a callback before or after it was sent, None where it has no words. Raises BadHook."""
+    texts = _texts(body)
+    if not texts:
+        return None
     sender, receiver = text_of(body.get("From_Account")), text_of(body.get("To_Account"))
-    group = text_of(body.get("GroupId")) if command == GROUP else ""
+    group = text_of(body.get("GroupId")) if in_group else ""
     seconds = body.get("MsgTime")
-    message = message_of(
+    return message_of(
         config,
         PLATFORM,
         sender=sender,
@@ -65,11 +76,11 @@ def read(request: HookRequest, config: HookConfig) -> Asked:
         message_id=text_of(body.get("MsgKey")) or text_of(body.get("Random")) or text_of(body.get("MsgRandom")),
         text="\n".join(texts),
         sent_at_ms=seconds * 1000 if isinstance(seconds, int) else _milliseconds(body.get("EventTime")),
+        **more,
     )
-    return Asked(message, body)
 
 
-def _texts(body: dict[str, Any]) -> list[str]:
+def _texts(body: Mapping[str, Any]) -> list[str]:
     """Return the texts of a message's elements, in order."""
     elements = body.get("MsgBody")
     return (
@@ -96,7 +107,7 @@ def _milliseconds(value: object) -> int | None:
 def answer(asked: Asked, answered: Answered) -> dict[str, Any]:
     """Return whether the message is let through, and its elements where a text was changed."""
     if answered.action == "allow":
-        return {"ActionStatus": "OK", "ErrorInfo": "", "ErrorCode": 0}
+        return dict(DONE)
     if answered.action == "mask" and answered.replacement is not None:
         rest = Replaced(answered.replacement)
         elements = [
@@ -105,5 +116,5 @@ def answer(asked: Asked, answered: Answered) -> dict[str, Any]:
             else element
             for element in asked.body["MsgBody"]
         ]
-        return {"ActionStatus": "OK", "ErrorInfo": "", "ErrorCode": 0, "MsgBody": elements}
+        return {**DONE, "MsgBody": elements}
     return {"ActionStatus": "OK", "ErrorInfo": REFUSAL, "ErrorCode": REFUSED}

@@ -8,6 +8,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     FiniteFloat,
@@ -36,11 +37,19 @@ def _nul_shown(text: str) -> str:
     return text.replace("\0", "\ufffd")
 
 
+def _label(value: object) -> str | None:
+    """Return a name or number as a text that a page can show; what else stands there is no reason to lose a message."""
+    return _nul_shown(str(value))[:256] if isinstance(value, str | int | float) else None
+
+
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(_without_nul)]
 """An id: kept as it is, or refused."""
 Title = Annotated[str, StringConstraints(max_length=256), AfterValidator(_nul_shown)]
 """What somebody is called, for people to read."""
 Words = Annotated[str, StringConstraints(max_length=MAX_TEXT_CODE_POINTS), AfterValidator(_nul_shown)]
+
+Label = Annotated[str | None, BeforeValidator(_label)]
+"""What a platform calls something of its own; platforms number or name them as they like."""
 
 
 class _Incoming(BaseModel):
@@ -71,6 +80,17 @@ class Matched(_Incoming):
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     phrase: Words | None = None
+    rule_id: Label = None
+    rule_version: Label = None
+    library: Label = None
+    """Which list of words it is from."""
+    category: Label = None
+    """What it is about, in the platform's own words; it stands for the phrase where that is not told."""
+
+    @property
+    def said(self) -> str:
+        """Return what it found, as closely as that was told; "?" where nothing was."""
+        return self.phrase or self.category or self.library or self.rule_id or "?"
 
 
 class ChatMessage(_Incoming):

@@ -30,6 +30,12 @@ class CheckNumbers:
         self.refused = Counter(
             "tonewatch_web_refused_checks", "Checks over HTTP that were refused", ["via", "status"], registry=None
         )
+        self.events = Counter(
+            "tonewatch_web_platform_events",
+            "Events of platforms about their own interceptions, by what was taken of them",
+            ["platform", "taken"],
+            registry=None,
+        )
         self.intercepted = Counter(
             "tonewatch_intercepted_messages",
             "Lines written to the interception log",
@@ -39,5 +45,5 @@ class CheckNumbers:
 
     def collect(self) -> Iterator[Metric]:
         """Yield all of them."""
-        for each in (self.verdicts, self.seconds, self.late, self.refused, self.intercepted):
+        for each in (self.verdicts, self.seconds, self.late, self.refused, self.events, self.intercepted):
             yield from each.collect()

@@ -33,6 +33,7 @@ class Caller:
     """What somebody who asks has shown."""
 
     key: str | None
+    """None where nothing was shown: a platform may have signed instead."""
 
     def platform(self, web: Web, via: str) -> str:
         """Return the platform of the key. Raises 401 where it is none, 503 while the keys are not known."""
