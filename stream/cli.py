@@ -98,6 +98,10 @@ def replay(
     language: Annotated[str, typer.Option(help="Language of the call: zh, en, …")] = "zh",
     speed: Annotated[float, typer.Option(help="Times real time.", min=1, max=50)] = 1.0,
     conversation: Annotated[str | None, typer.Option(help="The call's id; by default a new one a file.")] = None,
+    platform: Annotated[
+        str | None,
+        typer.Option("--from", help="The JSONL lines are this platform's own events: easemob, tencent-im, stream, …"),
+    ] = None,
 ) -> None:
     """Send recordings or messages into the topics, as if they happened now."""
     from stream.replay import replay_with_progress
@@ -113,6 +117,7 @@ def replay(
             language=language,
             speed=speed,
             conversation_id=conversation,
+            platform=platform,
         )
     )
 

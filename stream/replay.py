@@ -11,6 +11,9 @@ from typing import Any
 import orjson
 from aiokafka import AIOKafkaProducer
 
+from alerts.config import HookConfig
+from alerts.hooks.hook import BadHook
+from alerts.intake.maps import MAPS
 from detectors.decode import RATE
 from stream.command import Progressed, progress_bar
 from stream.kafka_client import connection
@@ -49,12 +52,15 @@ async def replay(
     language: str | None = None,
     speed: float = 1.0,
     conversation_id: str | None = None,
+    platform: str | None = None,
     progress: Progressed | None = None,
 ) -> list[str]:
     """Publish one file after the other and return the conversation ids, one a recording, those of JSON Lines once each.
 
     A recording is one call, sent at `speed` times real time; JSON Lines go out at once. Every file is read and checked
-    before the first record leaves. Raises ReplayError for a bad file or option, KafkaError where a record was refused.
+    before the first record leaves. With `platform` the lines are that platform's own events, as `POST /v1/events` takes
+    them; those that tell of no message are passed over. Raises ReplayError for a bad file or option, KafkaError where
+    a record was refused.
     """
     if not SPEEDS[0] <= speed <= SPEEDS[1]:
         raise ReplayError(f"the speed is {speed:g}; write {SPEEDS[0]:g} to {SPEEDS[1]:g} times real time")
@@ -65,10 +71,19 @@ async def replay(
         )
     if agent_name is not None and agent_id is None:
         raise ReplayError(f"agent {agent_name} has a name and no id; give the id too")
+    if platform is not None and platform not in MAPS:
+        raise ReplayError(f"platform is {platform!r}; write one of {', '.join(MAPS)}")
+    if platform is not None and recordings:
+        raise ReplayError(f"{recordings[0]} is a recording; events of {platform} are a JSONL file, one a line")
     started: dict[str, Any] = {"direction": "inbound", "offset_ms": 0, "team": team, "language": language}
     if agent_id is not None:
         started["agent"] = {"id": agent_id, "name": agent_name or agent_id}
-    contents = [await asyncio.to_thread(_read, path, sides) for path in files]
+    agents = HookConfig(agent_ids=settings.hook_agent_ids)
+
+    def read(path: Path) -> Track | list[Record]:
+        return read_events(path, platform, agents) if platform is not None else _read(path, sides)
+
+    contents = [await asyncio.to_thread(read, path) for path in files]
     told: list[str] = []
     # Ids end in the time, or the same file replayed twice would go on with a call that has ended.
     run = f"{time.time_ns() // 1_000_000:x}"
@@ -180,6 +195,46 @@ def read_lines(path: Path) -> list[Record]:
     Raises ReplayError naming file, line and what to write for the first bad line.
     """
     records = []
+    for where, data in _objects(path):
+        topic = data.pop("topic", "chat.messages")
+        if topic not in _PARSERS:
+            raise ReplayError(f"{where}: topic is {topic!r}; write one of {', '.join(_PARSERS)}")
+        value = orjson.dumps(data)
+        try:
+            _PARSERS[topic](value, [])
+        except BadRecord as error:
+            raise ReplayError(f"{where}: {error}; see `{topic}` in docs/asyncapi.yaml") from None
+        records.append(_plain(topic, data["conversation_id"], value))
+    if not records:
+        raise ReplayError(f"{path} has no line; write one JSON object a line")
+    return records
+
+
+def read_events(path: Path, platform: str, agents: HookConfig) -> list[Record]:
+    """Return the messages of a JSON Lines file of a platform's own events; `agents` says who of its users is one.
+
+    Raises ReplayError naming file and line of the first bad one, and where no line tells of a message.
+    """
+    if not path.is_file():
+        raise ReplayError(f"{path} is not there; write the path of a JSONL file")
+    records, because = [], "it has no line"
+    for where, event in _objects(path):
+        try:
+            reported = MAPS[platform].read(event, agents)
+        except BadHook as error:
+            raise ReplayError(f"{where}: {error}; it is no event of {platform}, or not whole") from None
+        if reported.message is None:
+            because = f"the last of its lines: {reported.because}"
+            continue
+        body = orjson.dumps(reported.message.model_dump(mode="json", exclude_none=True))
+        records.append(_plain("chat.messages", reported.message.conversation_id, body))
+    if not records:
+        raise ReplayError(f"{path} tells of no message ({because}); write one event of {platform} a line")
+    return records
+
+
+def _objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (file:line, object) for every line that is not empty. Raises ReplayError."""
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         if not line.strip():
             continue
@@ -190,18 +245,12 @@ def read_lines(path: Path) -> list[Record]:
             raise ReplayError(f"{where}: not JSON: {error}; write one JSON object a line") from None
         if not isinstance(data, dict):
             raise ReplayError(f"{where}: a {type(data).__name__}; write one JSON object a line")
-        topic = data.pop("topic", "chat.messages")
-        if topic not in _PARSERS:
-            raise ReplayError(f"{where}: topic is {topic!r}; write one of {', '.join(_PARSERS)}")
-        value = orjson.dumps(data)
-        try:
-            _PARSERS[topic](value, [])
-        except BadRecord as error:
-            raise ReplayError(f"{where}: {error}; see `{topic}` in docs/asyncapi.yaml") from None
-        records.append(Record(topic, data["conversation_id"].encode(), value, [("content-type", b"application/json")]))
-    if not records:
-        raise ReplayError(f"{path} has no line; write one JSON object a line")
-    return records
+        yield where, data
+
+
+def _plain(topic: str, key: str, value: bytes) -> Record:
+    """Return a record of plain JSON."""
+    return Record(topic, key.encode(), value, [("content-type", b"application/json")])
 
 
 async def replay_with_progress(settings: Settings, files: Sequence[Path], **options: Any) -> list[str]:

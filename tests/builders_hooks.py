@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,10 +17,13 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerts.config import HookConfig, WebConfig
+from alerts.judge import incoming_message
+from alerts.moderate import moderate
 from alerts.policy import PolicyKeeper, import_policy
 from alerts.store import api_keys
 from alerts.store.database import writing
 from alerts.web.context import Links
+from stream.records import parse_chat
 from tests.builders_alerts import database
 from tests.builders_records import RULES
 from tests.builders_web import outsider, running, web_of
@@ -83,14 +87,17 @@ class House:
 
 @asynccontextmanager
 async def asked(
-    url: str, hooks: Mapping[str, HookConfig] | None = None, now: float | None = None
+    url: str,
+    hooks: Mapping[str, HookConfig] | None = None,
+    now: float | None = None,
+    platforms: Sequence[str] = ("openim", "easemob"),
 ) -> AsyncIterator[House]:
-    """An application with a policy and keys for openim and easemob; its broker takes records."""
+    """An application with a policy and keys for these platforms; its broker takes records."""
     async with database(url) as engine:
         await import_policy(engine, POLICY, who="test", why="test", now=1.0)
         keys = {}
         async with writing(engine) as connection:
-            for platform in ("openim", "easemob"):
+            for platform in platforms:
                 _, keys[platform] = await api_keys.add(connection, platform, "", who="test", now=1.0)
         published: list[tuple[str, str, dict[str, Any]]] = []
         broker = asyncio.Event()
@@ -109,6 +116,16 @@ async def asked(
             await policies.refresh()
             await web_of(app).keys.refresh()
             yield House(app, engine, client, keys, published, broker)
+
+
+async def kept_by_chat_worker(house: House) -> None:
+    """Do with what was published as the chat worker does."""
+    policies = PolicyKeeper(house.engine)
+    await policies.refresh()
+    for topic, key, body in house.published:
+        assert topic == "chat.messages" and key == body["conversation_id"]
+        incoming = incoming_message(parse_chat(orjson.dumps(body), {}), source="chat.messages:0:0", arrived_at=2.0)
+        await moderate(house.engine, policies.policy, [incoming], time.time)
 
 
 def message(text: str = FINE, message_id: str = "m-1", **more: Any) -> dict[str, Any]:

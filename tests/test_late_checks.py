@@ -15,18 +15,15 @@ import pytest
 from sqlalchemy import select
 
 from alerts.config import FailPolicy, HookConfig
-from alerts.judge import incoming_message
-from alerts.moderate import moderate
-from alerts.policy import PolicyKeeper
 from alerts.store.database import reading
 from alerts.store.tables import interceptions, messages, violations
-from stream.records import parse_chat
 from tests.builders_hooks import (
     BLOCKED,
     SECRET,
     House,
     asked,
     easemob_request,
+    kept_by_chat_worker,
     message,
     openim_request,
     stream_headers,
@@ -58,16 +55,6 @@ async def locked(path: Path) -> AsyncIterator[None]:
     finally:
         other.execute("ROLLBACK")
         other.close()
-
-
-async def scored_afterwards(house: House) -> None:
-    """Do with what was published as the chat worker does."""
-    policies = PolicyKeeper(house.engine)
-    await policies.refresh()
-    for topic, key, body in house.published:
-        assert topic == "chat.messages" and key == body["conversation_id"]
-        incoming = incoming_message(parse_chat(orjson.dumps(body), {}), source="chat.messages:0:0", arrived_at=2.0)
-        await moderate(house.engine, policies.policy, [incoming], time.time)
 
 
 async def ids(house: House, table: Any) -> list[str]:
@@ -120,7 +107,7 @@ async def test_a_locked_database_delays_no_answer_and_loses_nothing(tmp_path: Pa
         assert answers["moderate"].json()["unverified"] is True
         deliveries = {body["delivery"] for _, _, body in house.published}
         assert deliveries == {"unverified" if policy == "open" else "pending"}
-        await scored_afterwards(house)
+        await kept_by_chat_worker(house)
         everyone = await ids(house, messages)
         assert len(everyone) == 5
         if policy == "open":
@@ -149,7 +136,7 @@ async def test_a_postgres_that_is_gone_delays_no_answer_and_loses_nothing(
         assert took < PUNCTUAL
         assert {(answer.status_code, answer.json()["action"]) for answer in answers} == {(200, "allow")}
         assert sorted(body["message_id"] for _, _, body in house.published) == sorted(f"m-{n}" for n in range(1, 21))
-        await scored_afterwards(house)
+        await kept_by_chat_worker(house)
         assert len(await ids(house, violations)) == 20
         async with asyncio.timeout(20):
             while "unverified" in (await house.post("/v1/moderate", message(BLOCKED, "m-99"))).json():

@@ -2,7 +2,8 @@
 
 WeCom tells nobody what its 聊天敏感词 (`intercept_type` 1) stopped: its documentation has no event of it and no call
 to ask. What is in the archive was delivered, and is judged afterwards. Its event `hit_keyword` (path/99995) has a token
-alone, and the records that this leads to (`get_hit_msg_list`, 99974) have no text. Who decrypts the archive with WeCom's own library posts each message here as it is.
+alone, and the records that this leads to (`get_hit_msg_list`, 99974) have no text. Who decrypts the archive with
+WeCom's own library posts each message here as it is.
 """
 
 from __future__ import annotations

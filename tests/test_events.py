@@ -1,0 +1,405 @@
+"""What a platform itself stopped comes into the log: each event as documented, once, from whom it may come."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from sqlalchemy import select
+
+from alerts.config import HookConfig
+from alerts.hooks.hook import BadHook
+from alerts.intake.maps import MAPS
+from alerts.intake.schema import ChatMessage
+from alerts.store.database import reading
+from alerts.store.tables import hits, interceptions, messages, violations
+from stream.operate import add_key, upgrade_database
+from stream.replay import ReplayError, read_events, replay
+from stream.serve import hooks_of
+from stream.settings import Settings
+from tests.builders_events import (
+    COMETCHAT_BLOCKED,
+    CONNECT_PROCESSED,
+    EASEMOB_ALERT,
+    EASEMOB_MODERATION,
+    STREAM_NEW,
+    TENCENT_RESULT,
+    TENCENT_SENT,
+    TOLD,
+    WECOM_TEXT,
+    Told,
+    signed,
+)
+from tests.builders_hooks import (
+    BLOCKED,
+    PATIENT,
+    SECRET,
+    House,
+    asked,
+    easemob_request,
+    kept_by_chat_worker,
+    tencent_query,
+    tencent_request,
+)
+from tests.builders_web import web_of
+from tests.workers import WebProcess, until_rows, workers
+
+PLATFORMS = tuple(MAPS)
+SIGNED = ("easemob", "tencent-im", "stream")
+HOOKS = {name: HookConfig(PATIENT, secrets=("older", SECRET)) for name in SIGNED}
+EVERYONE = HookConfig()
+THANKED = {"ActionStatus": "OK", "ErrorInfo": "", "ErrorCode": 0}
+WHOLE = {
+    "easemob": EASEMOB_MODERATION,
+    "tencent-im": TENCENT_RESULT,
+    "stream": STREAM_NEW,
+    "cometchat": COMETCHAT_BLOCKED,
+    "wecom": WECOM_TEXT,
+    "amazon-connect": CONNECT_PROCESSED,
+}
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """The maps are above the database; that both keep the same is tested of the chat worker."""
+    return f"sqlite:///{tmp_path / 'tonewatch.sqlite3'}"
+
+
+def dumped(message: ChatMessage | None) -> dict[str, Any] | None:
+    return None if message is None else message.model_dump(mode="json", exclude_none=True)
+
+
+async def tell(house: House, platform: str, event: Any, *, by_key: bool = False) -> httpx.Response:
+    """Tell as the platform does: signed where it signs, with a key otherwise."""
+    if by_key or platform not in SIGNED:
+        return await house.post(f"/v1/events/{platform}", event, platform)
+    content, more = signed(platform, event, time.time())
+    return await house.post(f"/v1/events/{platform}", content, None, **more)
+
+
+async def found(house: House, table: Any) -> list[Any]:
+    async with reading(house.engine) as connection:
+        return list((await connection.execute(select(table).order_by(table.c[0]))).all())
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_each_event_becomes_exactly_its_record(name: str) -> None:
+    told = TOLD[name]
+    reported = MAPS[told.platform].read(told.event, EVERYONE)
+    assert dumped(reported.message) == told.record
+    assert bool(reported.because) == (told.record is None), "who is told nothing is taken is told why"
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_unknown_fields_change_nothing(name: str) -> None:
+    told = TOLD[name]
+    newer = {"newer": {"than": ["we", 1, None]}}
+    inner = {field: {**value, **newer} if isinstance(value, dict) else value for field, value in told.event.items()}
+    assert dumped(MAPS[told.platform].read({**inner, **newer}, EVERYONE).message) == told.record
+
+
+def _cut(event: Any, at: list[Any]) -> Any:
+    """The event without one of its fields, wherever that is."""
+    if not at:
+        return None
+    if isinstance(event, dict):
+        if len(at) == 1:
+            return {name: value for name, value in event.items() if name != at[0]}
+        return {name: _cut(value, at[1:]) if name == at[0] else value for name, value in event.items()}
+    return [_cut(value, at[1:]) if number == at[0] else value for number, value in enumerate(event)]
+
+
+def _fields(event: Any, at: tuple[Any, ...] = ()) -> list[list[Any]]:
+    inner = event.items() if isinstance(event, dict) else enumerate(event) if isinstance(event, list) else ()
+    here = [[*at, name] for name, _ in inner if isinstance(event, dict)]
+    return here + [deep for name, value in inner for deep in _fields(value, (*at, name))]
+
+
+@pytest.mark.parametrize("wrong", [None, 7, [], {}, "x" * 300, "\0", [None], [{}], {"a": 1}])
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_whatever_is_missing_or_wrong_is_said_and_breaks_nothing(platform: str, wrong: Any) -> None:
+    event = orjson.loads(orjson.dumps(WHOLE[platform]))
+    for at in _fields(event):
+        for changed in (_cut(event, at), _with(event, at, wrong)):
+            with contextlib.suppress(BadHook):
+                MAPS[platform].read(changed, EVERYONE)
+
+
+def _with(event: Any, at: list[Any], value: Any) -> Any:
+    if not at:
+        return value
+    copy = dict(event) if isinstance(event, dict) else list(event)
+    copy[at[0]] = _with(event[at[0]], at[1:], value)
+    return copy
+
+
+@pytest.mark.parametrize("name", TOLD)
+async def test_what_is_told_over_http_goes_to_the_topic(url: str, name: str) -> None:
+    told = TOLD[name]
+    async with asked(url, HOOKS, platforms=PLATFORMS) as house:
+        answer = await tell(house, told.platform, told.event)
+        assert answer.status_code == 200, answer.text
+        said = answer.json()
+        assert {field: said.pop(field) for field in THANKED if field in said} == (
+            THANKED if told.platform == "tencent-im" else {}
+        )
+        if told.record is None:
+            assert (said["taken"], house.published) == (None, []) and said["because"]
+        else:
+            key = told.record["conversation_id"]
+            assert house.published == [("chat.messages", key, told.record)]
+            assert said == {
+                "taken": told.record["delivery"], "conversation_id": key, "message_id": told.record["message_id"],
+            }  # fmt: skip
+        taken = told.record["delivery"] if told.record else "nothing"
+        numbers = (await house.client.get("/metrics")).text
+        assert f'tonewatch_web_platform_events_total{{platform="{told.platform}",taken="{taken}"}} 1.0' in numbers
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "easemob: moderation, stopped",
+        "tencent-im: stopped",
+        "stream: removed",
+        "cometchat: blocked",
+        "amazon-connect: rejected",
+    ],
+)
+async def test_what_a_platform_stopped_is_in_the_log_once_however_often_it_tells(url: str, name: str) -> None:
+    told: Told = TOLD[name]
+    async with asked(url, HOOKS, platforms=PLATFORMS) as house:
+        for _ in range(3):
+            assert (await tell(house, told.platform, told.event)).json()["taken"] == "intercepted"
+        await kept_by_chat_worker(house)
+        assert told.record is not None
+        (kept,), (line,) = await found(house, messages), await found(house, interceptions)
+        assert (kept.text, kept.delivery, kept.side) == (told.record["text"], "intercepted", "agent")
+        assert (line.intercepted_by, line.action, line.agent_id, line.platform) == (
+            "platform", "block", told.record["sender"]["id"], told.platform,
+        )  # fmt: skip
+        assert await found(house, violations) == []
+
+
+async def test_words_without_a_text_are_in_the_log_with_the_words(url: str) -> None:
+    async with asked(url, HOOKS, platforms=PLATFORMS) as house:
+        await tell(house, "easemob", {**EASEMOB_ALERT, "sensitiveWords": ["骗子", "傻瓜"]})
+        await kept_by_chat_worker(house)
+        (kept,), (line,) = await found(house, messages), await found(house, interceptions)
+        assert (kept.text, kept.message_id) == ("", "1232040174779635136")
+        assert line.phrases == ["platform.傻瓜", "platform.骗子"] and line.category == "platform"
+        assert len(await found(house, hits)) == 2
+
+
+async def test_a_rule_without_words_names_the_finding(url: str) -> None:
+    async with asked(url, HOOKS, platforms=PLATFORMS) as house:
+        await tell(house, "cometchat", COMETCHAT_BLOCKED)
+        await kept_by_chat_worker(house)
+        (line,) = await found(house, interceptions)
+        assert line.phrases == ["platform.Email filter"]
+
+
+async def test_what_was_asked_before_and_is_told_afterwards_is_one_message(url: str) -> None:
+    """The same ids by the hook and by the event: Easemob's and Tencent IM's own filter stopped what we let through."""
+    config = {**HOOKS, "easemob": HookConfig(PATIENT, secrets=(SECRET,))}
+    async with asked(url, config, platforms=PLATFORMS) as house:
+        asking = easemob_request("您好")
+        assert (await house.post("/v1/hooks/easemob", asking, None)).json()["valid"] is True
+        moderated = {"messageId": asking["msg_id"], "from": "a-17", "to": "u-4", "msg": "您好"}
+        await tell(house, "easemob", {**EASEMOB_MODERATION, **moderated, "moderationResult": "REJECT"})
+        body = tencent_request("您好")
+        allowed = await house.post("/v1/hooks/tencent-im", body, None, params=tencent_query(time.time()))
+        assert allowed.json() == THANKED
+        filtered = {name: body[name] for name in ("From_Account", "To_Account", "MsgKey", "MsgBody")}
+        await tell(house, "tencent-im", {**TENCENT_SENT, **filtered, "SendMsgResult": 80001})
+        await kept_by_chat_worker(house)
+        kept = await found(house, messages)
+        assert [(row.platform, row.delivery) for row in kept] == [
+            ("easemob", "intercepted"), ("tencent-im", "intercepted"),
+        ]  # fmt: skip
+        assert [line.intercepted_by for line in await found(house, interceptions)] == ["platform", "platform"]
+
+
+async def test_what_was_delivered_is_judged_afterwards(url: str) -> None:
+    async with asked(url, HOOKS, platforms=PLATFORMS) as house:
+        await tell(house, "wecom", TOLD["wecom: a text of the archive"].with_text(BLOCKED))
+        await kept_by_chat_worker(house)
+        (violation,) = await found(house, violations)
+        assert (violation.phrases, violation.agent_id) == (["abuse.zh.017"], "XuJinSheng")
+        assert await found(house, interceptions) == []
+
+
+# From whom it may come ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+async def test_who_shows_nothing_is_refused(url: str, platform: str) -> None:
+    async with asked(url, HOOKS, platforms=PLATFORMS) as house:
+        answer = await house.post(f"/v1/events/{platform}", WHOLE[platform], None)
+        assert answer.status_code == 401, answer.text
+        wrong = {"Authorization": "Bearer tw_" + "x" * 43}
+        assert (await house.post(f"/v1/events/{platform}", WHOLE[platform], None, headers=wrong)).status_code == 401
+        assert (await house.post(f"/v1/events/{platform}", WHOLE[platform], PLATFORMS[0])).status_code == (
+            200 if platform == PLATFORMS[0] else 403
+        )
+        assert len(house.published) == (platform == PLATFORMS[0])
+
+
+@pytest.mark.parametrize("platform", SIGNED)
+async def test_a_signature_with_another_secret_is_refused(url: str, platform: str) -> None:
+    other = {platform: HookConfig(PATIENT, secrets=("another",))}
+    async with asked(url, other, platforms=PLATFORMS) as house:
+        answer = await tell(house, platform, WHOLE[platform])
+        assert answer.status_code == 401 and "is not" in answer.json()["detail"]
+    async with asked(url, platforms=()) as house:
+        closed = await tell(house, platform, WHOLE[platform])
+        assert closed.status_code == 403 and "TONEWATCH_" in closed.json()["detail"]
+        assert house.published == []
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+async def test_who_hands_events_on_shows_a_key_instead(url: str, platform: str) -> None:
+    async with asked(url, platforms=PLATFORMS) as house:
+        assert (await tell(house, platform, WHOLE[platform], by_key=True)).status_code == 200
+        # CometChat and SNS can only write it into an address.
+        by_address = await house.client.post(
+            f"/v1/events/{platform}", json=WHOLE[platform], auth=("any", house.keys[platform])
+        )
+        assert by_address.status_code == 200 and len(house.published) == 2
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+async def test_what_is_no_event_is_refused_and_said(url: str, platform: str) -> None:
+    async with asked(url, HOOKS, platforms=PLATFORMS) as house:
+        for body in (b"{", b'{"a": "\xff"}', b"[]", b'"text"'):
+            answer = await house.post(f"/v1/events/{platform}", body, platform)
+            assert answer.status_code == 400 and "JSON" in answer.json()["detail"], answer.text
+        assert (await house.post("/v1/events/other", {}, platform)).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("platform", "event", "said"),
+    [
+        ("easemob", {**EASEMOB_MODERATION, "from": ""}, "who writes to whom"),
+        ("easemob", {**EASEMOB_MODERATION, "targetType": "chatroom", "to": ""}, "conversation_id"),
+        ("tencent-im", {**TENCENT_RESULT, "MsgID": None, "CtxcbRequestId": None}, "id: is missing"),
+        ("stream", {**STREAM_NEW, "cid": ""}, "conversation_id"),
+        ("cometchat", TOLD["cometchat: blocked"].with_text("\ud7ff" * 1_000_001), "text"),
+        ("wecom", {**WECOM_TEXT, "tolist": []}, "tolist"),
+        (
+            "amazon-connect",
+            {**CONNECT_PROCESSED, "chatContent": {**CONNECT_PROCESSED["chatContent"], "participantRole": "GHOST"}},
+            "participantRole",
+        ),
+    ],
+)
+async def test_an_event_that_is_not_whole_is_refused_by_field(
+    url: str, platform: str, event: dict[str, Any], said: str
+) -> None:
+    async with asked(url, HOOKS, platforms=PLATFORMS) as house:
+        answer = await house.post(f"/v1/events/{platform}", event, platform)
+        assert answer.status_code == 400 and said in answer.json()["detail"], answer.text
+        assert house.published == []
+
+
+@pytest.mark.parametrize(("sender", "role"), [("agent-3", "agent"), ("u-4", "customer")])
+async def test_who_is_an_agent_is_told_by_the_id(url: str, sender: str, role: str) -> None:
+    hooks = hooks_of(Settings(hook_agent_ids="agent-.*"))
+    assert set(hooks) >= set(PLATFORMS)
+    async with asked(url, hooks, platforms=PLATFORMS) as house:
+        await tell(house, "wecom", {**WECOM_TEXT, "from": sender, "tolist": ["x"]})
+        ((_, _, body),) = house.published
+        assert body["sender"] == {"id": sender, "role": role}
+        assert body["customer"]["id"] == ("x" if role == "agent" else sender)
+
+
+async def test_while_kafka_is_away_the_platform_is_told_so_and_nothing_is_lost(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alerts.web.events.KAFKA_SECONDS", 0.1)
+    async with asked(url, HOOKS, platforms=PLATFORMS) as house:
+        house.broker.clear()
+        answer = await tell(house, "cometchat", COMETCHAT_BLOCKED)
+        assert answer.status_code == 503 and "again" in answer.json()["detail"]
+        # It stops telling for minutes after 90 failures.
+        assert (await tell(house, "easemob", EASEMOB_MODERATION)).status_code == 200
+        assert web_of(house.app).late.kept == 2
+        house.broker.set()
+        async with asyncio.timeout(10):
+            while web_of(house.app).late.kept:  # noqa: ASYNC110  (an event for this test alone)
+                await asyncio.sleep(0.05)
+        assert sorted(body["platform"] for _, _, body in house.published) == ["cometchat", "easemob"]
+        monkeypatch.setattr("alerts.late.MOST_KEPT", 0)
+        assert (await tell(house, "easemob", EASEMOB_MODERATION)).status_code == 503
+
+
+# Files, and the whole way ---------------------------------------------------------------------------------
+
+
+def test_a_file_of_events_is_read_like_the_door(tmp_path: Path) -> None:
+    path = tmp_path / "day.jsonl"
+    path.write_bytes(b"\n".join(orjson.dumps(each.event) for each in TOLD.values() if each.platform == "easemob"))
+    records = read_events(path, "easemob", EVERYONE)
+    assert [orjson.loads(record.value) for record in records] == [
+        each.record for each in TOLD.values() if each.platform == "easemob" and each.record
+    ]
+    assert {(record.topic, record.key) for record in records} == {
+        ("chat.messages", b"test1_test2"), ("chat.messages", b"qa1_qa2"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("platform", "lines", "said"),
+    [
+        ("easemob", [EASEMOB_MODERATION, {**EASEMOB_MODERATION, "from": ""}], "day.jsonl:2: it is not said who"),
+        ("easemob", [{"eventType": "userStatus"}], "tells of no message (the last of its lines: eventType"),
+        ("easemob", [], "it has no line"),
+        ("icq", [EASEMOB_MODERATION], "platform is 'icq'; write one of easemob, tencent-im"),
+    ],
+)
+async def test_a_file_that_cannot_be_sent_is_explained(
+    tmp_path: Path, platform: str, lines: list[Any], said: str
+) -> None:
+    path = tmp_path / "day.jsonl"
+    path.write_bytes(b"\n".join(map(orjson.dumps, lines)))
+    with pytest.raises(ReplayError) as error:
+        await replay(Settings(kafka="127.0.0.1:1"), [path], platform=platform)
+    assert said in str(error.value)
+
+
+async def test_from_a_real_web_process_over_kafka_into_the_interception_log(
+    embedded_settings: Settings, tmp_path: Path
+) -> None:
+    settings = embedded_settings.model_copy(
+        update={
+            "database": f"sqlite:///{tmp_path / 'tonewatch.sqlite3'}",
+            "easemob_secret": Settings(easemob_secret=SECRET).easemob_secret,
+        }
+    )
+    await upgrade_database(settings)
+    _, key = await add_key(settings, "cometchat", "", who="test", now=1.0)
+    web = WebProcess(settings, 0, tmp_path)
+    async with workers(settings, tmp_path, chat=1):
+        web.start()
+        try:
+            await web.until_ready()
+            event = {**EASEMOB_MODERATION, "moderationResult": "REJECT"}
+            content, _ = signed("easemob", event, time.time())
+            async with httpx.AsyncClient(base_url=f"http://{web.address}") as client:
+                for _ in range(2):
+                    answer = await client.post("/v1/events/easemob", content=content)
+                    assert (answer.status_code, answer.json()["taken"]) == (200, "intercepted"), answer.text
+                answer = await client.post("/v1/events/cometchat", json=COMETCHAT_BLOCKED, auth=("any", key))
+                assert (answer.status_code, answer.json()["taken"]) == (200, "intercepted"), answer.text
+            lines = await until_rows(settings, select(interceptions), count=2)
+        finally:
+            web.stop()
+    assert {(line["platform"], line["agent_id"], line["intercepted_by"]) for line in lines} == {
+        ("easemob", "qa2", "platform"), ("cometchat", "cometchat-uid-2", "platform"),
+    }  # fmt: skip
