@@ -226,6 +226,17 @@ async def test_what_was_asked_before_and_is_told_afterwards_is_one_message(url: 
         assert [line.intercepted_by for line in await found(house, interceptions)] == ["platform", "platform"]
 
 
+async def test_tencent_im_has_one_address_for_asking_and_telling(url: str) -> None:
+    async with asked(url, HOOKS, platforms=PLATFORMS) as house:
+        for event in (TENCENT_RESULT, TENCENT_SENT):
+            content, more = signed("tencent-im", event, time.time())
+            answer = await house.post("/v1/hooks/tencent-im", content, None, **more)
+            assert (answer.status_code, answer.json()) == (200, THANKED)
+        assert [body["delivery"] for _, _, body in house.published] == ["intercepted", "delivered"]
+        unsigned = await house.post("/v1/hooks/tencent-im", content, None, params={**more["params"], "Sign": "0"})
+        assert unsigned.status_code == 401
+
+
 async def test_what_was_delivered_is_judged_afterwards(url: str) -> None:
     async with asked(url, HOOKS, platforms=PLATFORMS) as house:
         await tell(house, "wecom", TOLD["wecom: a text of the archive"].with_text(BLOCKED))

@@ -19,6 +19,8 @@ from alerts.intake.field_map import Reported, listed, part, stopped
 PLATFORM = hook.PLATFORM
 RESULT = "ContentCallback.ResultNotify"
 SENT_SINGLE, SENT_GROUP = "C2C.CallbackAfterSendMsg", "Group.CallbackAfterSendMsg"
+TOLD = (RESULT, SENT_SINGLE, SENT_GROUP)
+"""The callbacks that are read here."""
 SCENES = ("C2C", "C2CCustom", "Group", "GroupCustom")
 """The others are profiles and relations."""
 PASSED, STOPPED = 0, 1

@@ -52,24 +52,29 @@ async def platform_event(platform: Platform, web: Here, caller: Asking, request:
     """Take what a platform tells of a message it stopped, replaced or delivered; told twice it is kept once."""
     if caller.key is not None:
         caller.must_be(web, platform, platform)
+    taken = await take(web, platform, request, is_signed=caller.key is None)
+    return {**taken, **(tencent_im.DONE if platform == tencent_im.PLATFORM else {})}
+
+
+async def take(web: Web, platform: str, request: Request, *, is_signed: bool) -> dict[str, Any]:
+    """Return what was taken of an event, once Kafka has it; `is_signed`: no key was shown. Raises HTTPException."""
     body = await read_body(web, platform, request)
     query, headers = dict(request.query_params), dict(request.headers)
     told = HookRequest(query=query, headers=headers, body=body, now=web.now())
     try:
-        event = _opened(platform, told, web.config.hook(platform), is_signed=caller.key is None)
+        event = _opened(platform, told, web.config.hook(platform), is_signed=is_signed)
         reported = MAPS[platform].read(event, web.config.hook(platform))
     except BadHook as bad:
         raise refusal(web, platform, BAD_EVENT if bad.status == 422 else bad.status, str(bad)) from None
     message = reported.message
-    web.checks.events.labels(platform=platform, taken=message.delivery if message else "nothing").inc()
-    beside = tencent_im.DONE if platform == tencent_im.PLATFORM else {}
-    if message is None:
-        return {"taken": None, "because": reported.because, **beside}
-    if message.message_id is None:
+    if message is not None and message.message_id is None:
         raise refusal(web, platform, BAD_EVENT, "the message's id: is missing; by it what is told twice is kept once")
-    await _hand_on(web, platform, message)
-    taken = {"taken": message.delivery, "conversation_id": message.conversation_id, "message_id": message.message_id}
-    return {**taken, **beside}
+    if message is not None:
+        await _hand_on(web, platform, message)
+    web.checks.events.labels(platform=platform, taken=message.delivery if message else "nothing").inc()
+    if message is None:
+        return {"taken": None, "because": reported.because}
+    return {"taken": message.delivery, "conversation_id": message.conversation_id, "message_id": message.message_id}
 
 
 def _opened(platform: str, told: HookRequest, config: HookConfig, *, is_signed: bool) -> dict[str, Any]:

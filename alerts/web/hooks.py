@@ -9,9 +9,11 @@ from fastapi import APIRouter, Path, Request, Response
 
 from alerts.hooks import easemob, openim, stream_chat, tencent_im
 from alerts.hooks.hook import Answered, Asked, BadHook, Hook, HookRequest
+from alerts.intake.tencent_im import TOLD
 from alerts.web.bodies import WITHOUT_NUL, refusals
 from alerts.web.checks import Asking, arrival, check, read_body, refusal
 from alerts.web.context import Here, Web
+from alerts.web.events import BAD_EVENT, take
 
 router = APIRouter(prefix="/v1/hooks", tags=["hooks"])
 
@@ -46,9 +48,12 @@ async def easemob_hook(web: Here, request: Request) -> Response:
     return await _answer(web, easemob, request, arrival())
 
 
-@router.post("/tencent-im", **_CHECKED)
+@router.post("/tencent-im", **(_CHECKED | {"responses": refusals(BAD_EVENT, 401, 403, 413, 503)}))
 async def tencent_im_hook(web: Here, request: Request) -> Response:
-    """Answer Tencent IM before it sends a message."""
+    """Answer Tencent IM before it sends a message; it has one address for all, so what it tells afterwards is taken."""
+    if request.query_params.get("CallbackCommand") in TOLD:
+        await take(web, tencent_im.PLATFORM, request, is_signed=True)
+        return Response(orjson.dumps(tencent_im.DONE), media_type="application/json")
     return await _answer(web, tencent_im, request, arrival())
 
 
