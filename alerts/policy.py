@@ -13,10 +13,10 @@ import orjson
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from alerts.packs import chinese_words
 from alerts.rules import RuleSet, parse_rules
 from alerts.store.database import insert, reading, writing
 from alerts.store.tables import policies
+from detectors.phrases.boundaries import chinese_words
 from detectors.phrases.engine import PhraseEngine
 from detectors.phrases.lexicon import lexicon_of
 

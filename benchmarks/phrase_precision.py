@@ -16,10 +16,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from alerts.packs import chinese_words
 from benchmarks.lines import Line, arguments, conclude
 from benchmarks.phrase_peers import PlainLexicon
 from benchmarks.phrase_texts import CHAT, as_lexicon, language_of, list_phrases, rows_of, shipped_lexicon
+from detectors.phrases.boundaries import chinese_words
 from detectors.phrases.engine import PhraseEngine
 
 MOST_HIT_PERCENT = {"en": 0.02, "zh": 0.1}

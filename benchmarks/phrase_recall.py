@@ -18,10 +18,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from alerts.packs import chinese_words
 from benchmarks.lines import Line, arguments, conclude
 from benchmarks.phrase_peers import PlainLexicon
 from benchmarks.phrase_texts import CASES, language_of, rows_of
+from detectors.phrases.boundaries import chinese_words
 from detectors.phrases.engine import PhraseEngine
 from detectors.phrases.lexicon import Lexicon, Phrase, Pinyin
 from detectors.phrases.memory import EMPTY

@@ -23,10 +23,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from alerts.packs import chinese_words
 from benchmarks import phrase_peers
 from benchmarks.lines import Line, arguments, conclude
 from benchmarks.phrase_texts import CLEAN, as_lexicon, list_phrases, rows_of, shipped_lexicon
+from detectors.phrases.boundaries import chinese_words
 from detectors.phrases.engine import MAX_CODE_POINTS, PhraseEngine
 from detectors.phrases.lexicon import Lexicon
 from detectors.phrases.memory import EMPTY, SpeakerMemory

@@ -19,9 +19,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerts.config import DatabaseConfig
-from alerts.packs import chinese_words
 from alerts.policy import PolicyKeeper
 from alerts.store.database import open_engine, reading
+from detectors.phrases.boundaries import chinese_words
 from stream.app import App, BrokerAwaited, assigned, make_app
 from stream.health import HealthPort
 from stream.inbox import Inbox

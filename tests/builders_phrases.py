@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from alerts.packs import chinese_words
+from detectors.phrases.boundaries import chinese_words
 from detectors.phrases.engine import PhraseEngine, Reading
 from detectors.phrases.fold import has_unspaced
 from detectors.phrases.lexicon import Lexicon, Phrase

@@ -12,7 +12,7 @@ MATCHERS = ("daachorse", "ahocorasick_rs", "pyahocorasick")
 
 def found_by_search(strings: list[str], haystack: str) -> list[tuple[int, int, int]]:
     return sorted(
-        (index, start, start + len(string))
+        (start, start + len(string), index)
         for index, string in enumerate(strings)
         for start in range(len(haystack) - len(string) + 1)
         if haystack.startswith(string, start)

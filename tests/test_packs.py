@@ -6,7 +6,8 @@ from functools import cache
 
 import pytest
 
-from alerts.packs import chinese_words, shipped_packs
+from alerts.packs import shipped_packs
+from detectors.phrases.boundaries import chinese_words
 from detectors.phrases.engine import PhraseEngine, action_of
 from detectors.phrases.lexicon import Lexicon, lexicon_of, parse_pack
 from tests.builders_phrases import chat_rows, chat_texts

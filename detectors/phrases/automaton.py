@@ -13,8 +13,12 @@ class Matcher(Protocol):
 
     name: str
 
-    def find(self, haystack: str) -> list[tuple[int, int, int]]:
-        """(index of the string, start, end) in code points, in no promised order. No lone surrogates."""
+    @property
+    def find(self) -> Callable[[str], list[tuple[int, int, int]]]:
+        """Gives (start, end, index of the string) in code points of a text, in no promised order.
+
+        No lone surrogates.
+        """
         ...
 
 
@@ -22,12 +26,7 @@ class _Daachorse:
     name = "daachorse"
 
     def __init__(self, strings: Sequence[str]) -> None:
-        automaton = importlib.import_module("daachorse").CharwiseDoubleArrayAhoCorasick(list(strings))
-        self._find_overlapping = automaton.find_overlapping
-
-    def find(self, haystack: str) -> list[tuple[int, int, int]]:
-        found = self._find_overlapping(haystack)
-        return [(index, start, end) for start, end, index in found] if found else []
+        self.find = importlib.import_module("daachorse").CharwiseDoubleArrayAhoCorasick(list(strings)).find_overlapping
 
 
 class _AhocorasickRs:
@@ -42,7 +41,8 @@ class _AhocorasickRs:
         )
 
     def find(self, haystack: str) -> list[tuple[int, int, int]]:
-        return self._automaton.find_matches_as_indexes(haystack, overlapping=True)
+        found = self._automaton.find_matches_as_indexes(haystack, overlapping=True)
+        return [(start, end, index) for index, start, end in found]
 
 
 class _Pyahocorasick:
@@ -55,7 +55,7 @@ class _Pyahocorasick:
         self._automaton.make_automaton()
 
     def find(self, haystack: str) -> list[tuple[int, int, int]]:
-        return [(index, end + 1 - length, end + 1) for end, (index, length) in self._automaton.iter(haystack)]
+        return [(end + 1 - length, end + 1, index) for end, (index, length) in self._automaton.iter(haystack)]
 
 
 class _Nothing:

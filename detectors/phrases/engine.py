@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from detectors.phrases import disguises
-from detectors.phrases.automaton import Matcher, matcher_of
 from detectors.phrases.boundaries import Segment
+from detectors.phrases.finder import SHOWN, Finder, Found, last_numbers
 from detectors.phrases.fold import Mapped, View, fold, run_on_view, spaced_words, squeezed_views
 from detectors.phrases.lexicon import Lexicon
 from detectors.phrases.memory import EMPTY, TAIL_CODE_POINTS, SpeakerMemory
-from detectors.phrases.patterns import Pattern, Row, ViewPatterns, collapsed, has_run, patterns_of
+from detectors.phrases.patterns import patterns_of
 from detectors.phrases.validation import Candidate, Validator
 from detectors.values import Hit, PhraseAction, Side
 
@@ -23,11 +23,6 @@ MAX_HITS = 1_000
 
 MASK = "*"
 _STRENGTH: dict[PhraseAction, int] = {"allow": 0, "mask": 1, "review": 2, "block": 3}
-_SHOWN = ("plain", "apart", "halves", "pinyin")
-"""Forms whose place is a candidate by itself."""
-
-Places = Sequence[tuple[int, int, int]]
-Found = list[tuple[Pattern, int, int]]
 
 
 class Reading(NamedTuple):
@@ -39,78 +34,6 @@ class Reading(NamedTuple):
     """The speaker's memory if the message is delivered; when it is blocked the caller keeps the one it had."""
     complete: bool = True
     """Whether all of the text was read; what is not is the caller's to say (`review` unless a hit blocks it)."""
-
-
-class _Finder:
-    """The automata of one view and what their strings stand for."""
-
-    def __init__(self, sets: ViewPatterns, matcher: str | None) -> None:
-        self._owners = list(sets.patterns.values())
-        self._own_runs = list(sets.collapsed.values())
-        self._parts = list(sets.parts.values())
-        self._gaps = sets.gaps
-        self._before_run = sets.before_run
-        self.matcher: Matcher = matcher_of(list(sets.patterns), matcher)
-        self._of_own_runs: Matcher = matcher_of(list(sets.collapsed), matcher)
-        self._of_parts: Matcher = matcher_of(list(sets.parts), matcher)
-        self.reach = max(map(len, sets.patterns), default=1) - 1
-        """How far before a message what ends in it may begin, letters written once."""
-
-    def may_hit(self, places: Places, text: str, after: int, whole: Callable[[], str]) -> bool:
-        """Whether a phrase may end in `text` after `after`, by the places its strings were found at; `whole` gives the
-        text with all that came before it.
-
-        Spares the way back to the message where only exceptions, lone parts of gaps and repeated letters are found.
-        """
-        gaps: set[str] = set()
-        repeats = False
-        for index, start, end in places:
-            if end <= after:
-                continue
-            owners = self._owners[index]
-            for _, form, _, written, *_ in [owners] if isinstance(owners, tuple) else owners:
-                if form in _SHOWN:
-                    return True
-                if form == "part":
-                    gaps.add(written)
-                elif form == "run":
-                    repeats = repeats or start == 0 or text[start - 1 : start + 1] in self._before_run
-        if any(_follow_each_other(self._gaps[written], text) for written in gaps):
-            return True
-        return repeats and bool(self.find_in_collapsed(collapsed(whole())))
-
-    def find(self, text: str, after: int) -> Found:
-        """Every pattern in the text that ends after `after`, and where; padding not counted."""
-        found = _owned(self.matcher.find(text), self._owners, after)
-        if any(pattern.form == "part" for pattern, _, _ in found):
-            found += _owned(self._of_parts.find(text), self._parts, after)
-        return found
-
-    def find_in_collapsed(self, text: str) -> Found:
-        """The phrases in a text that has each run of a letter as one letter."""
-        found = _owned(self.matcher.find(text), self._owners)
-        found = [place for place in found if place[0].form in _SHOWN and not has_run(place[0].string)]
-        return found + _owned(self._of_own_runs.find(text), self._own_runs)
-
-
-def _owned(places: Places, owners: Sequence[Row | list[Row]], after: int = 0) -> Found:
-    found: Found = []
-    for index, start, end in places:
-        if end > after:
-            rows = owners[index]
-            for row in [rows] if isinstance(rows, tuple) else rows:
-                pattern = Pattern(*row)
-                found.append((pattern, start + pattern.padded_start, end - pattern.padded_end))
-    return found
-
-
-def _follow_each_other(parts: Sequence[str], text: str) -> bool:
-    place = 0
-    for part in parts:
-        if (place := text.find(part, place)) < 0:
-            return False
-        place += len(part)
-    return True
 
 
 class PhraseEngine:
@@ -125,9 +48,9 @@ class PhraseEngine:
         self.lexicon = lexicon
         self._segment = segment
         sets = patterns_of(lexicon)
-        self._words, self._run_on, self._leet = (
-            _Finder(view, matcher) for view in (sets.words, sets.run_on, sets.leet)
-        )
+        self._words, self._run_on, self._leet = (Finder(view, matcher) for view in (sets.words, sets.run_on, sets.leet))
+        self._find_words, self._find_run_on = self._words.matcher.find, self._run_on.matcher.find
+        self._last_numbers = last_numbers(sets.words.patterns)
         self.matcher = next((f.matcher.name for f in (self._words, self._run_on) if f.matcher.name != "none"), "none")
 
     def read(self, text: str, side: Side, memory: SpeakerMemory = EMPTY) -> Reading:
@@ -142,34 +65,44 @@ class PhraseEngine:
         own, words, run_on = squeezed_views(text)
         if not own:
             return Reading((), memory)
-        in_words = bool(words) and self._words_may_hit(tail, words)
+        # Most messages end at these two: what a phrase can reach of the tail, and no way back to the text.
+        in_words = in_run_on = leet = False
+        if words:
+            in_words = self._words_may_hit(tail, own, words)
+            leet = (not run_on or words.islower()) and disguises.may_be_leet(text)
         if not run_on and not tail.isascii():
             run_on = own.replace(" ", "")  # 加 and then wx123
-        in_run_on = bool(run_on) and self._run_on_may_hit(tail, run_on)
-        leet = words.islower() and disguises.may_be_leet(text)
+        if run_on:
+            in_run_on = self._run_on_may_hit(tail, own, run_on)
         if not (in_words or in_run_on or leet):
             return Reading((), memory.after(own))
         found = self._hits(text, side, memory, in_words, in_run_on, leet)
         hits = _without_repeats(found)
         return Reading(hits, memory.after(own, _ends(own, text, hits)), len(found) < MAX_HITS)
 
-    # Most messages end at these two: what a phrase can reach of the tail, and no way back to the text.
-    def _words_may_hit(self, tail: str, words: str) -> bool:
-        finder = self._words
-        earlier = f" {spaced_words(tail)}"[-finder.reach :] if tail else ""
-        text = f"{earlier} {words} "
-        places = finder.matcher.find(text)
-        return bool(places) and finder.may_hit(
-            places, text, len(earlier) + 1, lambda: f" {spaced_words(tail)} {words} "
-        )
+    def _words_may_hit(self, tail: str, own: str, words: str) -> bool:
+        if not tail:
+            text, after = f" {words} ", 1
+        elif words.replace(" ", "").isdecimal() and self._last_numbers.isdisjoint(words.split()):
+            return False  # most words in Chinese messages are numbers, and most of those no phrase ends with
+        else:
+            earlier = f" {spaced_words(tail)}"[-self._words.reach :]
+            text, after = f"{earlier} {words} ", len(earlier) + 1
+        places = self._find_words(text)
+        if not places:
+            return False
+        return self._words.may_hit(places, text, after, own, lambda: f" {spaced_words(tail)} {words} ")
 
-    def _run_on_may_hit(self, tail: str, run_on: str) -> bool:
-        finder = self._run_on
-        # A squeezed tail has at most a blank after each letter.
-        earlier = run_on_view(tail[-2 * finder.reach :])[-finder.reach :] if tail else ""
+    def _run_on_may_hit(self, tail: str, own: str, run_on: str) -> bool:
+        earlier = ""
+        if tail:
+            reach = self._run_on.reach
+            earlier = run_on_view(tail[-2 * reach :])[-reach:]  # a squeezed tail has at most a blank after each letter
         text = earlier + run_on
-        places = finder.matcher.find(text)
-        return bool(places) and finder.may_hit(places, text, len(earlier), lambda: run_on_view(tail) + run_on)
+        places = self._find_run_on(text)
+        if not places:
+            return False
+        return self._run_on.may_hit(places, text, len(earlier), own, lambda: run_on_view(tail) + run_on)
 
     def _hits(
         self, text: str, side: Side, memory: SpeakerMemory, in_words: bool, in_run_on: bool, leet: bool
@@ -219,7 +152,7 @@ def _plain(view: View, found: Found, lexicon: Lexicon) -> Iterator[Candidate]:
 
 def _anywhere(view: View, found: Found, parts: Mapping[int, Found], lexicon: Lexicon) -> Iterator[Candidate]:
     for pattern, start, end in found:
-        if pattern.form in _SHOWN:
+        if pattern.form in SHOWN:
             yield Candidate(pattern, view, *disguises.to_word_ends(view.text, pattern, start, end), pattern.form)
     for index, pieces in parts.items():
         gap = lexicon.phrases[index].gap

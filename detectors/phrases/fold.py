@@ -151,6 +151,7 @@ def _plain_letters() -> str:
 _PLAIN = _plain_letters()
 _PLAIN_LETTERS = re.compile(f"[{_PLAIN}]+")
 _NOT_PLAIN = re.compile(f"[^{_PLAIN}{re.escape(_SEPARATORS)}]")
+_PLAIN_WORD = re.compile("[a-z0-9]+")
 
 
 def fold(text: str) -> str:
@@ -191,12 +192,12 @@ def squeezed_views(text: str) -> tuple[str, str, str]:
         pieces = _PLAIN_LETTERS.findall(lowered)
         squeezed = " ".join(pieces)
         # Of plain letters those of words are the ASCII ones; most Chinese messages have none.
-        has_words = squeezed.encode("ascii", "ignore").strip()
+        words = " ".join(_PLAIN_WORD.findall(squeezed)) if squeezed.encode("ascii", "ignore").strip() else ""
     else:
         pieces = fold(text).split()
         squeezed = " ".join(pieces)
-        has_words = b"?"
-    return squeezed, spaced_words(squeezed) if has_words else "", "".join(pieces)
+        words = spaced_words(squeezed)
+    return squeezed, words, "".join(pieces)
 
 
 @dataclass(frozen=True, slots=True)

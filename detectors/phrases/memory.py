@@ -59,9 +59,9 @@ class SpeakerMemory(NamedTuple):
         if not words:
             return self
         kept = words if len(words) <= TAIL_CODE_POINTS else _last(words, TAIL_CODE_POINTS)
-        before, room = self.tail, TAIL_CODE_POINTS - len(kept) - 1
-        if len(before) > room:
-            before = _last(before, room)
+        before = self.tail
+        if before and len(before) + len(kept) >= TAIL_CODE_POINTS:
+            before = _last(before, TAIL_CODE_POINTS - len(kept) - 1)
         joined = f"{before}{MESSAGE_END}{kept}" if before else kept
         if not hits and not self.reported:
             return SpeakerMemory(joined)

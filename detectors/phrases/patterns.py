@@ -97,6 +97,8 @@ class ViewPatterns:
     """Parts of phrases with gaps, looked for where another part of a phrase was found."""
     gaps: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """A phrase with gaps as the lexicon writes it -> its parts in order, in plain spelling."""
+    letters: dict[str, bool] = field(default_factory=dict)
+    """Phrases of one letter, and whether it is meant only where it is a word by itself."""
     before_run: set[str] = field(default_factory=set)
     """Inner letters of phrases, each after the one before it: a run of another letter hides no phrase, and one of a
     first or last letter leaves the phrase as it is written beside it."""
@@ -235,6 +237,8 @@ class _Builder:
         sets = self.sets
         row = _row(index, "plain", string, written, True)
         add(sets.run_on.patterns, string, row)
+        if len(string) == 1:
+            sets.run_on.letters[string] = sets.run_on.letters.get(string, True) and phrase.boundary == "word"
         if phrase.match != "evasive":
             return
         self._repeatable.update(string)

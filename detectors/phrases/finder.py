@@ -1,0 +1,123 @@
+"""Looks for all strings of one view in a text, and says which phrases they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from detectors.phrases.automaton import Matcher, matcher_of
+from detectors.phrases.boundaries import may_stand_alone
+from detectors.phrases.patterns import Pattern, Patterns, ViewPatterns, collapsed, has_run
+
+SHOWN = ("plain", "apart", "halves", "pinyin")
+"""Forms whose place is a candidate by itself."""
+
+Places = Sequence[tuple[int, int, int]]
+Found = list[tuple[Pattern, int, int]]
+
+
+class _Strings:
+    """An automaton and what its strings stand for."""
+
+    def __init__(self, patterns: Patterns, matcher: str | None) -> None:
+        self.rows = list(patterns.values())
+        self.matcher: Matcher = matcher_of(list(patterns), matcher)
+        self._met: dict[int, tuple[Pattern, ...]] = {}
+
+    def find(self, text: str, after: int = 0) -> Found:
+        """Every pattern in the text that ends after `after`, and where; padding not counted."""
+        found: Found = []
+        for start, end, index in self.matcher.find(text):
+            if end > after:
+                for pattern in self._met.get(index) or self._meet(index):
+                    found.append((pattern, start + pattern.padded_start, end - pattern.padded_end))
+        return found
+
+    def _meet(self, index: int) -> tuple[Pattern, ...]:
+        rows = self.rows[index]
+        patterns = tuple(Pattern(*row) for row in ([rows] if isinstance(rows, tuple) else rows))
+        self._met[index] = patterns
+        return patterns
+
+
+class Finder:
+    """The automata of one view and what their strings stand for."""
+
+    def __init__(self, sets: ViewPatterns, matcher: str | None) -> None:
+        self._strings = _Strings(sets.patterns, matcher)
+        self._of_own_runs = _Strings(sets.collapsed, matcher)
+        self._of_parts = _Strings(sets.parts, matcher)
+        self._gaps = sets.gaps
+        self._before_run = sets.before_run
+        self._alone = {letter for letter, is_alone in sets.letters.items() if is_alone}
+        self.matcher = self._strings.matcher
+        self.reach = max(map(len, sets.patterns), default=1) - 1
+        """How far before a message what ends in it may begin, letters written once."""
+
+    def may_hit(self, places: Places, text: str, after: int, own: str, whole: Callable[[], str]) -> bool:
+        """Whether a phrase may end in `text` after `after`, by the places its strings were found at; `whole` gives the
+        text with all that came before it, `own` is the message folded with its blanks.
+
+        Spares the way back to the message where only exceptions, lone parts of gaps, repeated letters and letters
+        within words are found.
+        """
+        gaps: set[str] = set()
+        within: set[str] = set()
+        repeats = False
+        for start, end, index in places:
+            if end <= after:
+                continue
+            owners = self._strings.rows[index]
+            for _, form, _, written, *_ in [owners] if isinstance(owners, tuple) else owners:
+                if form in SHOWN:
+                    if end - start > 1 or (letter := text[start]) not in self._alone:
+                        return True
+                    if letter not in within and may_stand_alone(letter, own):
+                        return True
+                    within.add(letter)
+                elif form == "part":
+                    gaps.add(written)
+                elif form == "run":
+                    repeats = repeats or start == 0 or text[start - 1 : start + 1] in self._before_run
+        if any(_follow_each_other(self._gaps[written], text) for written in gaps):
+            return True
+        return repeats and bool(self.find_in_collapsed(collapsed(whole())))
+
+    def find(self, text: str, after: int) -> Found:
+        """Every pattern in the text that ends after `after`, and where; padding not counted."""
+        found = self._strings.find(text, after)
+        if any(pattern.form == "part" for pattern, _, _ in found):
+            found += self._of_parts.find(text, after)
+        return found
+
+    def find_in_collapsed(self, text: str) -> Found:
+        """The phrases in a text that has each run of a letter as one letter."""
+        found = [place for place in self._strings.find(text) if place[0].form in SHOWN and not has_run(place[0].string)]
+        return found + self._of_own_runs.find(text)
+
+
+class _Every(frozenset[str]):
+    """A set of everything."""
+
+    def isdisjoint(self, other: Iterable[object]) -> bool:
+        return False
+
+
+def last_numbers(patterns: Iterable[str]) -> frozenset[str]:
+    """The numbers that are the last word of some string of the Latin view."""
+    numbers = set()
+    for string in patterns:
+        if string[-1].isdecimal() or string[-1] == " " and string[-2].isdecimal():
+            first, blank, last = string.rstrip().rpartition(" ")
+            if not blank or string[-1] != " ":
+                return _Every()  # it may begin or end within a number
+            numbers.add(last)
+    return frozenset(numbers)
+
+
+def _follow_each_other(parts: Sequence[str], text: str) -> bool:
+    place = 0
+    for part in parts:
+        if (place := text.find(part, place)) < 0:
+            return False
+        place += len(part)
+    return True
