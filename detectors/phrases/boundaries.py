@@ -30,11 +30,14 @@ _PIECE = re.compile("[^ \n]{1,512}")
 
 
 def may_stand_alone(letter: str, text: str) -> bool:
-    """Whether a letter of an unspaced script ends a clause somewhere in a folded text: elsewhere `Edges` never fits."""
+    """Whether a letter of an unspaced script ends a clause or is repeated somewhere in a folded text.
+
+    Elsewhere `Edges` never fits.
+    """
     place = text.find(letter)
     while place >= 0:
         following = text[place + 1 : place + 2]
-        if not following or following in _EXCLAIMING or not is_unspaced(following):
+        if not following or following == letter or following in _EXCLAIMING or not is_unspaced(following):
             return True
         place = text.find(letter, place + 1)
     return False
