@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.audio_clips import Clip
+from detectors.arrays import FloatArray
 from detectors.bank import Bank
 from detectors.columns import STEPS_PER_SECOND
 from detectors.decode import RATE
-from detectors.values import Chunk, FloatArray
+from detectors.values import Chunk
 
 BEFORE_SECONDS, AFTER_SECONDS = 0.5, 1.0
 """Silence around a recording: a line is open before somebody speaks, and stays so."""

@@ -13,8 +13,8 @@ import numpy as np
 import soundfile
 from scipy.signal import resample_poly
 
+from detectors.arrays import BoolArray, FloatArray, IntArray
 from detectors.decode import RATE
-from detectors.values import BoolArray, FloatArray, IntArray
 from detectors.volume import active_speech_level
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "speech" / "manifest.jsonl"

@@ -9,8 +9,8 @@ import numpy as np
 from scipy.signal import butter, sosfiltfilt
 
 from benchmarks.audio_clips import Clip
+from detectors.arrays import FloatArray
 from detectors.decode import RATE, decode, encode_mulaw
-from detectors.values import FloatArray
 
 SPEAKERS = 6
 PACKET_SAMPLES = RATE // 50

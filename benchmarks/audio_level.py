@@ -12,9 +12,10 @@ import scipy.signal
 import soundfile
 
 from benchmarks.lines import Line
+from detectors.arrays import FloatArray
 from detectors.bank import Bank
 from detectors.decode import RATE
-from detectors.values import Chunk, FloatArray
+from detectors.values import Chunk
 from detectors.volume import MARGIN_DB, ActiveSpeechMeter, active_speech_level
 
 P56_DB = 0.10

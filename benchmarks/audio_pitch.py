@@ -18,9 +18,9 @@ import soundfile
 
 from benchmarks.lines import Line
 from detectors import intonation, spectrum, voice_activity
+from detectors.arrays import FloatArray
 from detectors.columns import HOP_SAMPLES, HOPS_PER_STEP, STEP_SAMPLES, decibels
 from detectors.decode import RATE, decode, encode_mulaw
-from detectors.values import FloatArray
 from detectors.volume import active_speech_level
 
 GROSS = 0.2

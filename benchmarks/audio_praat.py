@@ -10,8 +10,8 @@ import numpy as np
 import parselmouth
 from parselmouth.praat import call
 
+from detectors.arrays import FloatArray
 from detectors.decode import RATE
-from detectors.values import FloatArray
 
 SILENCE_DB = -25.0
 LEAST_DIP_DB = 2.0

@@ -14,7 +14,7 @@ from benchmarks.audio_bank import counted
 from benchmarks.audio_clips import ORDERS, Clip, clips_of, windows_of
 from benchmarks.audio_disturb import TEMPI, babble, lose_packets, mulaw, quieter, telephone_band, tempo, white_noise
 from benchmarks.lines import Line
-from detectors.values import FloatArray, IntArray
+from detectors.arrays import FloatArray, IntArray
 
 RESAMPLINGS = 2000
 

@@ -19,9 +19,10 @@ import soundfile
 from audio_worker_speed import worker_lines
 from lines import Line, arguments, conclude
 
+from detectors.arrays import FloatArray
 from detectors.bank import Bank
 from detectors.decode import RATE
-from detectors.values import Chunk, FloatArray, Side
+from detectors.values import Chunk, Side
 
 SIDES: tuple[Side, ...] = ("agent", "customer")
 ROWS = (1, 10, 100, 1000)

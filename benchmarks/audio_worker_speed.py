@@ -14,8 +14,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from house import services, with_topics
 from lines import Line
 
+from detectors.arrays import FloatArray
 from detectors.decode import RATE, encode_mulaw
-from detectors.values import FloatArray
 from stream.operate import upgrade_database
 from stream.records import Record, audio_record
 from stream.settings import Settings

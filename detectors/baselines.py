@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.values import FloatArray
+from detectors.arrays import FloatArray
 
 BASELINE = np.dtype([("value", "f8"), ("seconds", "f8"), ("kept", "?")])
 """The average, how much speech it rests on (seconds), and whether it was kept from the speaker's earlier calls."""

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.values import BoolArray, FloatArray, IntArray
+from detectors.arrays import BoolArray, FloatArray, IntArray
 
 T = TypeVar("T", bound=np.generic)
 

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.values import FloatArray
+from detectors.arrays import FloatArray
 
 Encoding = Literal["s16le", "s16be", "pcmu", "pcma"]
 RATE = 8000

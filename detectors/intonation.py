@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from detectors import spectrum
+from detectors.arrays import BoolArray, FloatArray, IntArray
 from detectors.baselines import BASELINE, follow, value
 from detectors.columns import HOPS_PER_STEP, SETTLE_STEPS, Picked, Settled, State, delay
-from detectors.values import BoolArray, FloatArray, IntArray
 
 MEDIAN_HOPS = 5
 LEAST_AGREEING_HOPS = 3

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.arrays import BoolArray, FloatArray
 from detectors.columns import SETTLE_STEPS, STEP_SAMPLES, STEP_SECONDS, STEPS_PER_SECOND, Settled, State, delay, within
-from detectors.values import BoolArray, FloatArray
 
 WINDOW_SECONDS = 10
 CLIPPED = 0.98

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import decode, intonation, losses, spectrum, speech_rate, turns, voice_activity, volume
+from detectors.arrays import BoolArray, FloatArray, IntArray
 from detectors.columns import (
     HOP_SAMPLES,
     HOPS_PER_STEP,
@@ -20,7 +21,6 @@ from detectors.columns import (
     decibels,
 )
 from detectors.tracks import Track
-from detectors.values import BoolArray, FloatArray, IntArray
 
 DETECTORS: dict[str, ModuleType] = {
     "losses": losses,

@@ -6,9 +6,9 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from detectors.arrays import FloatArray, IntArray
 from detectors.columns import HOP_SAMPLES
 from detectors.decode import RATE
-from detectors.values import FloatArray, IntArray
 
 FRAME_SAMPLES = 320
 FFT_SAMPLES = 512

@@ -7,6 +7,7 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.arrays import BoolArray, FloatArray, IntArray
 from detectors.baselines import BASELINE, follow
 from detectors.columns import (
     HOP_SAMPLES,
@@ -19,7 +20,6 @@ from detectors.columns import (
     decibels,
     delay,
 )
-from detectors.values import BoolArray, FloatArray, IntArray
 
 _SMOOTHING = np.hanning(7)[1:-1].astype(np.float32) / np.float32(np.hanning(7).sum())
 SMOOTHING_HOPS = len(_SMOOTHING)

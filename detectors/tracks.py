@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import webrtcvad
 
+from detectors.arrays import BoolArray, FloatArray
 from detectors.columns import SETTLE_STEPS, STEP_SAMPLES, STEPS_PER_SECOND
 from detectors.decode import RATE
-from detectors.values import SIDES_OF_A_CALL, BoolArray, Chunk, FloatArray, Side
+from detectors.values import SIDES_OF_A_CALL, Chunk, Side
 
 JITTER_SECONDS = 0.04
 """Offsets this much late are a publisher's rounding or clock, not silence; drift is made good once it exceeds this."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.arrays import BoolArray, FloatArray
 from detectors.columns import STEP_SECONDS, STEPS_PER_SECOND
-from detectors.values import BoolArray, FloatArray
 
 WINDOW_SECONDS = 60
 

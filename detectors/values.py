@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-FloatArray = NDArray[np.floating[Any]]
-IntArray = NDArray[np.integer[Any]]
-BoolArray = NDArray[np.bool_]
+if TYPE_CHECKING:  # a chat worker starts a tenth of a second sooner without numpy
+    import numpy as np
+    from numpy.typing import NDArray
 
 Side = Literal["agent", "customer", "bot"]
 Severity = Literal["info", "warning", "critical"]

@@ -8,9 +8,9 @@ import numpy as np
 import webrtcvad
 from numpy.typing import NDArray
 
+from detectors.arrays import BoolArray, FloatArray, IntArray
 from detectors.columns import HOPS_PER_STEP, SETTLE_STEPS, STEP_SAMPLES, STEPS_PER_SECOND, Settled, State, alive, within
 from detectors.decode import FULL_SCALE, RATE
-from detectors.values import BoolArray, FloatArray, IntArray
 
 STATE = np.dtype(
     [

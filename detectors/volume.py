@@ -6,9 +6,9 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from detectors.arrays import BoolArray, FloatArray
 from detectors.baselines import BASELINE, follow, value
 from detectors.columns import SETTLE_STEPS, STEPS_PER_SECOND, Settled, State, decibels, delay
-from detectors.values import BoolArray, FloatArray
 
 STATE = np.dtype(
     [

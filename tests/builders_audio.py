@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from detectors.arrays import FloatArray
 from detectors.bank import Bank
-from detectors.values import Chunk, FloatArray, Score, Side
+from detectors.values import Chunk, Score, Side
 from tests.shared_data import shared_data
 
 BOTH: tuple[Side, ...] = ("agent", "customer")

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from detectors.arrays import FloatArray
 from detectors.decode import RATE
-from detectors.values import FloatArray
 from stream.records import Record, audio_record, call_event_record
 
 RECORD_SAMPLES = RATE // 5

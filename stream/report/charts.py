@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from detectors import intonation, speech_rate, volume
+from detectors.arrays import FloatArray
 from detectors.columns import STEP_SECONDS, STEPS_PER_SECOND
-from detectors.values import FloatArray
 from stream.report.lanes import AXIS, alert_lanes, turn_lanes
 from stream.report.svg import LEFT, PLOT, Panel, element, number, text, time_ticks, width_of, x_of
 from stream.report.talk import runs

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from alerts.alert import CALL_PLATFORM, Conversation
 from alerts.rules import RuleSet
+from detectors.arrays import BoolArray, FloatArray, IntArray
 from detectors.bank import Bank
 from detectors.columns import STEP_SAMPLES
 from detectors.decode import FULL_SCALE, RATE
 from detectors.metrics import CATALOGUE
 from detectors.rows import Rows
-from detectors.values import SIDES_OF_A_CALL, BoolArray, Chunk, FloatArray, IntArray, Side
+from detectors.values import SIDES_OF_A_CALL, Chunk, Side
 from detectors.voice_activity import bits_of
 from detectors.volume import active_speech_level
 from stream.command import Progressed

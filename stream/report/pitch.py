@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from detectors.arrays import BoolArray
 from detectors.columns import STEP_SAMPLES
 from detectors.decode import FULL_SCALE, RATE
 from detectors.spectrum import LONGEST_LAG, SHORTEST_LAG
-from detectors.values import BoolArray
 from stream.recordings import RecordingError, Track
 from stream.report.talk import runs
 from stream.report.values import Series

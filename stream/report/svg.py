@@ -9,7 +9,7 @@ from html import escape
 
 import numpy as np
 
-from detectors.values import FloatArray
+from detectors.arrays import FloatArray
 from stream.report.talk import runs
 from stream.report.values import Span
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from detectors import turns
+from detectors.arrays import BoolArray
 from detectors.columns import STEP_SECONDS, STEPS_PER_SECOND
-from detectors.values import SIDES_OF_A_CALL, BoolArray
+from detectors.values import SIDES_OF_A_CALL
 from stream.report.values import Event, Interruption, Span, Talk
 
 DEAD_AIR_SECONDS = 3.0

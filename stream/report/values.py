@@ -9,8 +9,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.arrays import BoolArray
 from detectors.columns import STEP_SECONDS
-from detectors.values import BoolArray, Severity, Side
+from detectors.values import Severity, Side
 
 Series = NDArray[np.float64]
 """One value a second of the call, NaN where it is not known; index i is the score at second i + 1."""
