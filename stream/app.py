@@ -18,6 +18,7 @@ from faust.types import TP
 from stream.consumer import Transport
 from stream.kafka_client import (
     EMBEDDED_FETCH_WAIT_MS,
+    FETCH_WAIT_MS,
     faust_connection,
     is_reachable,
     let_followers_sync_first,
@@ -93,10 +94,11 @@ class NoTables(TableManager):
 
 
 async def _fetch_without_waiting(*arguments: Any, **_: Any) -> None:
-    """Let fetches of the embedded broker return soon; Kafka itself wakes them when something arrives."""
+    """Let fetches return soon."""
     # Faust hard-codes the wait and offers no setting, hence the private names; the client exists from here on.
     app = arguments[0]
-    app.consumer._thread._consumer._fetcher._fetch_max_wait_ms = EMBEDDED_FETCH_WAIT_MS
+    wait_ms = EMBEDDED_FETCH_WAIT_MS if app.tonewatch.kafka_embedded else FETCH_WAIT_MS
+    app.consumer._thread._consumer._fetcher._fetch_max_wait_ms = wait_ms
 
 
 def make_app(settings: Settings, worker: str, worker_id: str, *, from_earliest: bool) -> App:
@@ -136,8 +138,7 @@ def make_app(settings: Settings, worker: str, worker_id: str, *, from_earliest: 
     app.tonewatch = settings
     app.outlet = Outlet(settings, worker_id)
     app.worker_name = f"{worker}/{worker_id}"
-    if settings.kafka_embedded:
-        app.on_partitions_assigned.connect(_fetch_without_waiting)
+    app.on_partitions_assigned.connect(_fetch_without_waiting)
     return app
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from stream import keys_cli, rejects_cli
 from stream.command import fail, out, read_settings, run
-from stream.memory import keep_large_buffers_apart
+from stream.memory import keep_large_buffers_apart, loading
 from stream.settings import PREFIX, Settings
 
 app = typer.Typer(
@@ -67,8 +67,9 @@ def worker(
     health_port: Annotated[int | None, typer.Option(help="Port of /livez, /readyz and /metrics; 0 picks one.")] = None,
 ) -> None:
     """Run a worker: `chat` judges messages and turns, `audio` scores calls."""
-    from stream.app import WrongFaust
-    from stream.worker import run_worker
+    with loading():
+        from stream.app import WrongFaust
+        from stream.worker import run_worker
 
     try:
         run_worker(kind, read_settings(health_port=health_port))

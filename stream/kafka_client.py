@@ -18,8 +18,14 @@ LARGEST_REQUEST_BYTES = LARGEST_REJECTED_BYTES + 1024 * 1024
 """`max_request_size` of our producers: the largest record a topic takes, and its envelope."""
 
 
+FETCH_WAIT_MS = 50
+"""How long a worker's empty fetch waits at Kafka, which ends it when something comes for one of its partitions.
+
+Where some partitions have nothing new and others are still being worked on, aiokafka asks for the first ones alone, and
+for the others only after that: with Faust's 1.5 s a backlog stood still for so long, again and again.
+"""
 EMBEDDED_FETCH_WAIT_MS = 20
-"""An empty fetch of the mock broker waits its whole maximum and no produce wakes it: 1.5 s becomes 20 ms."""
+"""An empty fetch of the mock broker waits its whole maximum and no produce wakes it."""
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:

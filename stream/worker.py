@@ -25,6 +25,7 @@ from detectors.phrases.boundaries import chinese_words
 from stream.app import App, BrokerAwaited, assigned, make_app
 from stream.health import HealthPort
 from stream.inbox import Inbox
+from stream.memory import loading
 from stream.metrics import POLICY_VERSION, WAITING
 from stream.settings import Settings
 from stream.watchdog import Watchdog
@@ -113,14 +114,15 @@ def run_worker(kind: Kind, settings: Settings) -> None:
     engine = open_engine(database_config(settings), asks_first=False)
     policies = PolicyKeeper(engine)
     # Imported here: the chat worker does without numpy and the audio detectors.
-    if kind == "chat":
-        from stream.chat import ChatWorker
+    with loading():
+        if kind == "chat":
+            from stream.chat import ChatWorker
 
-        worker: ChatWorker | AudioWorker = ChatWorker(app, engine, policies)
-    else:
-        from stream.audio import AudioWorker
+            worker: ChatWorker | AudioWorker = ChatWorker(app, engine, policies)
+        else:
+            from stream.audio import AudioWorker
 
-        worker = AudioWorker(app, engine, policies)
+            worker = AudioWorker(app, engine, policies)
 
     async def not_ready() -> str | None:
         return worker.holds.why_not_ready() or await _why_not_ready(app, engine, policies)
