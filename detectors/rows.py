@@ -93,8 +93,8 @@ class Rows:
         mine = {name: Picked(self.columns[name], rows) for name in DETECTORS}
         active = mine["voice_activity"]
         level = decibels(power)
-        passes, plain = voice_activity.gate(active, level, lost, counts)
-        raw = voice_activity.ask_webrtc([track.vad for track in tracks], sound[:, _TAIL:], passes)
+        passes, plain, peak = voice_activity.gate(active, level, lost, counts)
+        raw = voice_activity.ask_webrtc([track.vad for track in tracks], sound[:, _TAIL:], passes, peak)
         # The frames of the first two lost steps reach back to what was heard before; there is nothing in the others.
         begins = lost.copy()
         begins[:, 2:] &= ~(lost[:, 1:-1] & lost[:, :-2])

@@ -56,6 +56,11 @@ FIRST_PEAK_DBOV = -22.0
 """Steps of ordinary speech (active level -26 dBov) reach this; a call starts from it, lest crosstalk open the gate."""
 QUIETEST_FIRST_PEAK_DBOV = -40.0
 """What first opens the gate tells the speaker's own level, which may be 20 dB under the ordinary."""
+USUAL_PEAK_DBOV = -22.0
+MOST_GAIN_DB = 24.0
+GAIN_STEP_DB = 6.0
+"""webrtcvad's models know speech at the usual level; 20 dB under it a fifth of the syllables was no speech to it. What
+comes from a quieter speaker is raised, by whole bits, to where the peak is usual."""
 FIRST_FLOOR_DBOV = -66.0
 FLOOR_RISES_DB_PER_SECOND = 1.5
 PEAK_FALLS_DB_PER_SECOND = 1.0
@@ -93,13 +98,17 @@ def begin(state: NDArray[np.void], row: int) -> None:
     state[row]["variance_db2"] = FIRST_VARIANCE_DB2
 
 
-def gate(state: State, level_dbov: FloatArray, lost: BoolArray, counts: IntArray) -> tuple[BoolArray, BoolArray]:
-    """(rows, steps) twice: loud enough to be this side's own voice, and so loud that it plainly is if it is voiced.
+def gate(
+    state: State, level_dbov: FloatArray, lost: BoolArray, counts: IntArray
+) -> tuple[BoolArray, BoolArray, FloatArray]:
+    """(rows, steps) thrice: loud enough to be this side's own voice, so loud that it plainly is if voiced, its peak.
 
     More than 6 dB over the noise floor (a minimum that may rise 1.5 dB/s) and at most 32 dB under the speaker's own
-    peak, so that neither line noise nor the other side's crosstalk passes. `level_dbov` is (rows, steps), `lost` too.
+    peak in dBov, so that neither line noise nor the other side's crosstalk passes. `level_dbov` is (rows, steps),
+    `lost` too.
     """
     passes, plain = np.zeros(level_dbov.shape, bool), np.zeros(level_dbov.shape, bool)
+    peaks = np.full(level_dbov.shape, USUAL_PEAK_DBOV, np.float32)
     peak, floor, met = state["peak_dbov"].copy(), state["floor_dbov"].copy(), state["met"].copy()
     rise, fall, leak = (
         np.float32(rate / STEPS_PER_SECOND)
@@ -120,18 +129,27 @@ def gate(state: State, level_dbov: FloatArray, lost: BoolArray, counts: IntArray
         raised = top + PEAK_ATTACK * np.maximum(level - top, 0)
         lowered = np.where(raised > top, raised, top - np.where(open_, fall, leak))
         top[heard] = np.maximum(lowered, -60)[heard]
+        peaks[:n, step] = top
     state["peak_dbov"], state["floor_dbov"], state["met"] = peak, floor, met
-    return passes, plain
+    return passes, plain, peaks
 
 
-def ask_webrtc(vads: Sequence[webrtcvad.Vad], sound: FloatArray, passes: BoolArray) -> BoolArray:
-    """(rows, steps): webrtcvad's word on every step that passed the gate; `sound` is (rows, samples) at 8 kHz."""
+def ask_webrtc(
+    vads: Sequence[webrtcvad.Vad], sound: FloatArray, passes: BoolArray, peak_dbov: FloatArray
+) -> BoolArray:
+    """(rows, steps): webrtcvad's word on every step that passed the gate; `sound` is (rows, samples) at 8 kHz.
+
+    `peak_dbov` (rows, steps) is the speaker's own: what is quieter than usual is raised first.
+    """
     speech = np.zeros(passes.shape, bool)
     wanted = passes.nonzero()
     if not len(wanted[0]):
         return speech
     steps = sound.reshape(len(sound), -1, STEP_SAMPLES)[wanted]
-    pcm = (steps * np.float32(FULL_SCALE)).astype(np.int16).data.cast("B")
+    below = np.clip(np.float32(USUAL_PEAK_DBOV) - peak_dbov[wanted], 0, MOST_GAIN_DB)
+    bits = np.floor(below / np.float32(GAIN_STEP_DB)).astype(np.int32)
+    raised = np.ldexp(steps, bits[:, None]) * np.float32(FULL_SCALE)
+    pcm = np.clip(raised, -FULL_SCALE, FULL_SCALE - 1).astype(np.int16).data.cast("B")
     width = 2 * STEP_SAMPLES
     speech[wanted] = [
         vads[row].is_speech(pcm[at : at + width], RATE, STEP_SAMPLES)
