@@ -160,6 +160,15 @@ def test_negation_in_the_same_clause_voids_a_promise() -> None:
     assert found(engine, "I cannot wait. I guarantee a refund") == [("guarantee a refund",) * 2 + ("exact",)]
 
 
+def test_negation_in_a_gap_voids_the_hit_and_a_question_negates_nothing() -> None:
+    engine = engine_of("验证码*发我", negation=("不要", "不能"))
+    assert found(engine, "验证码请不要发我") == []
+    assert found(engine, "验证码能不能发我") == [("验证码*发我", "验证码能不能发我", "folded")]
+    assert found(engine, "能不能把验证码发我") == [("验证码*发我", "验证码发我", "folded")]
+    assert found(engine, "能不能把您收到的6位数验证码发我") == [("验证码*发我", "验证码发我", "folded")]
+    assert found(engine_of("不能不*付", negation=("不能",)), "不能不先付") == [("不能不*付", "不能不先付", "folded")]
+
+
 def test_hits_come_in_order_and_an_inner_weaker_one_is_left_out() -> None:
     phrases = (
         phrase("加我微信", 1, boundary="none"),

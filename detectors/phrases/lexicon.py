@@ -48,7 +48,7 @@ class Phrase:
     allow: tuple[str, ...] = ()
     """Harmless expressions that contain the phrase: a hit that lies inside one of them is none."""
     negation: tuple[str, ...] = ()
-    """Words that void the hit when they stand shortly before it in the same clause."""
+    """Words that void the hit when they stand shortly before it in the same clause, or in its gap."""
     note: str = ""
 
     @property

@@ -17,6 +17,8 @@ from detectors.values import Hit
 
 _DIGIT = re.compile("[0-9]")
 _IN_HALVES = frozenset(HALVES.values())
+_ASKED = re.compile(r"(.)[不没](?=\1)")
+"""能不能 asks and negates nothing."""
 _CLAUSE_ENDS = frozenset("。！？；，、,.;!?\n…")
 NEGATION_CODE_POINTS = 10, 32
 """How far before a phrase, in the same clause, a word of its `negation` may stand, in Chinese and in words with blanks:
@@ -103,7 +105,7 @@ class Validator:
                 return None
         elif self._is_of_another_alphabet(candidate):
             return None
-        if phrase.negation and not across and self._is_negated(phrase, span[0], NEGATION_CODE_POINTS[not run_on]):
+        if phrase.negation and not across and self._is_negated(candidate, phrase, span):
             return None
         return Hit(phrase.id, phrase.phrase, phrase.category, phrase.severity, phrase.action, span, how)
 
@@ -185,15 +187,33 @@ class Validator:
             return not any(map(any, words))
         return any(len(letters) > 1 and all(letters) for letters in words)
 
-    def _is_negated(self, phrase: Phrase, start: int, reach: int) -> bool:
-        before = self._mapped.source[max(0, start - reach) : start]
+    def _is_negated(self, candidate: Candidate, phrase: Phrase, span: tuple[int, int]) -> bool:
+        """Whether a word of `negation` stands shortly before the phrase in its clause, or in its gap.
+
+        In the gap, because 验证码请不要发我 warns as 请不要把验证码发我 does; a word that the phrase itself has is none.
+        """
+        source, (start, end) = self._mapped.source, span
+        begin = max(0, start - NEGATION_CODE_POINTS[not candidate.pattern.run_on])
+        if begin and _ASKED.match(source, begin - 1):
+            begin += 1
+        before = source[begin:start]
         for place in range(len(before) - 1, -1, -1):
             if before[place] in _CLAUSE_ENDS:
                 before = before[place + 1 :]
                 break
-        folded = fold(before)
-        words, run_on = words_view(folded), run_on_view(folded)
-        return any(
-            run_on_view(word) in run_on if has_unspaced(word) else words_view(word) in words
-            for word in map(fold, phrase.negation)
-        )
+        if any(_has(before, phrase.negation)):
+            return True
+        if candidate.pattern.form != "part":
+            return False
+        inside, own = (_has(text, phrase.negation) for text in (source[start:end], candidate.pattern.written))
+        return any(there and not its_own for there, its_own in zip(inside, own, strict=True))
+
+
+def _has(text: str, expressions: Sequence[str]) -> list[bool]:
+    """For each expression whether the text has it, a Latin one as whole words."""
+    folded = fold(text)
+    words, run_on = words_view(folded), _ASKED.sub("", run_on_view(folded))
+    return [
+        run_on_view(word) in run_on if has_unspaced(word) else words_view(word) in words
+        for word in map(fold, expressions)
+    ]
