@@ -42,13 +42,15 @@ def is_worse(compare: Compare, value: float, than: float | None) -> bool:
     return than is None or (value > than if compare.is_upper else value < than)
 
 
-def excerpt(text: str, spans: Sequence[tuple[int, int]]) -> tuple[str, tuple[tuple[int, int], ...], Mapping[str, Any]]:
+def excerpt(
+    text: str, spans: Sequence[tuple[int, int]], most: int = MAX_TEXT
+) -> tuple[str, tuple[tuple[int, int], ...], Mapping[str, Any]]:
     """Return a message short enough to be sent about, its spans, and what says that it was cut."""
-    if len(text) <= MAX_TEXT:
+    if len(text) <= most:
         return text, tuple(spans), {}
     first = min((start for start, _ in spans), default=0)
-    begin = max(0, min(first - MAX_TEXT // 4, len(text) - MAX_TEXT))
-    end = begin + MAX_TEXT
+    begin = max(0, min(first - most // 4, len(text) - most))
+    end = begin + most
     kept = tuple((start - begin, min(stop, end) - begin) for start, stop in spans if begin <= start < end)
     return text[begin:end], kept, {"cut_from": begin, "cut_of": len(text)}
 

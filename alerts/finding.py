@@ -8,11 +8,9 @@ from typing import Any
 import orjson
 
 from alerts.alert import Conversation
+from alerts.chain import outcome_of
 from alerts.judge import Incoming, Judgement, gravest, severity_of
 from alerts.masking import mask_text
-
-OUTCOMES = {"block": "blocked", "mask": "replaced", "review": "held"}
-"""What became of a text that we stopped, by the verdict's action."""
 
 
 def finding_row(
@@ -43,7 +41,6 @@ def finding_row(
 def log_row(kind: str, id_: int, row: Mapping[str, Any], incoming: Incoming, judgement: Judgement) -> dict[str, Any]:
     """Return a new finding as the log, the WebSocket and the topic `qa.interceptions` show it; texts masked."""
     verdict = orjson.loads(judgement.verdict)
-    by = row.get("intercepted_by")
     return {
         "kind": kind,
         "id": id_,
@@ -59,8 +56,8 @@ def log_row(kind: str, id_: int, row: Mapping[str, Any], incoming: Incoming, jud
         "category": row["category"],
         "severity": row["severity"],
         "phrases": row["phrases"],
-        "outcome": "delivered" if kind == "violation" else "platform" if by == "platform" else OUTCOMES[row["action"]],
-        "intercepted_by": by,
+        "outcome": outcome_of(row.get("intercepted_by"), row.get("action")),
+        "intercepted_by": row.get("intercepted_by"),
         "attempt": row["attempt"],
         "policy_version": row["policy_version"],
         "review": "pending",

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import orjson
 
 from alerts.alert import CALL_PLATFORM, SEVERITIES
+from alerts.chain import NO_CHAIN, Chain, Try, outcome_of
 from alerts.intake.schema import ChatMessage, Delivery, Matched, Turn
 from alerts.memory import ConversationMemory
 from alerts.policy import Policy
@@ -68,6 +69,8 @@ class Judgement:
     """Which stopped or violating message of this agent in this conversation, 0 if it is none."""
     reply_seconds: float | None
     is_first_reply: bool
+    tries: tuple[Try, ...] = ()
+    """The agent's latest attempts in this conversation, in their order."""
 
 
 def incoming_message(message: ChatMessage, *, source: str, arrived_at: float) -> Incoming:
@@ -132,18 +135,23 @@ def judge(policy: Policy, memory: ConversationMemory, incoming: Incoming, now: f
     tail = memory.of_speaker(incoming.side, incoming.sender_id)
     reading = policy.phrases.read(incoming.text, incoming.side, tail)
     hits = _with_platform_hits(reading.hits, incoming)
+    ours = incoming.side != "customer"
     action = action_of(reading.hits)
     if not reading.complete and action != "block":
         action = "review"  # the rest was not read, so nobody can say that it is clean
     by, how = _interception(incoming, action)
+    chain = memory.chain_of(incoming.sender_id) if ours else NO_CHAIN
+    if ours and not hits and by is None:
+        hits = chain.near(policy.phrases, incoming.text, incoming.arrived_at)
     if incoming.kind == "turn" or incoming.delivery in ("delivered", "unverified"):
         action = "allow"  # too late for anything else; the hits are its reasons, and a violation
     reached = by is None or how == "mask"
     if reached:
         memory.keep(incoming.side, incoming.sender_id, reading.memory)
-    ours = incoming.side != "customer"
     violates = ours and bool(hits) and by is None
-    attempt = memory.count_attempt(incoming.sender_id) if ours and (violates or by is not None) else 0
+    attempt = 0
+    if ours and (violates or by is not None):
+        attempt, chain = tried(policy, memory, incoming, hits, by, how)
     reply_seconds, is_first = None, False
     if incoming.kind == "message":
         is_first = not memory.waits.first_replied
@@ -157,9 +165,29 @@ def judge(policy: Policy, memory: ConversationMemory, incoming: Incoming, now: f
         intercepted_how=how if ours else None,
         violates=violates,
         attempt=attempt,
+        tries=chain.tries,
         reply_seconds=reply_seconds,
         is_first_reply=is_first and reply_seconds is not None,
     )
+
+
+def tried(
+    policy: Policy,
+    memory: ConversationMemory,
+    incoming: Incoming,
+    hits: Sequence[Hit],
+    by: str | None,
+    how: PhraseAction | None,
+) -> tuple[int, Chain]:
+    """Count one more attempt, remember it and return its number and the chain; who is stopped is followed from now."""
+    attempt = memory.count_attempt(incoming.sender_id)
+    at, text = incoming.arrived_at, incoming.text
+    chain = memory.chain_of(incoming.sender_id)
+    chain = chain.tried(attempt, at, incoming.message_id, text, hits, outcome_of(by, how))
+    if by is not None:
+        chain = chain.stop(policy.phrases, hits, text, at)
+    memory.keep_chain(incoming.sender_id, chain)
+    return attempt, chain
 
 
 def _interception(

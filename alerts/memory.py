@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from alerts.chain import NO_CHAIN, Chain
 from alerts.conditions import PastHit
 from detectors.phrases.memory import EMPTY, SpeakerMemory
 from detectors.timing import Waits
@@ -20,6 +21,8 @@ class ConversationMemory:
     """The last folded characters of each speaker, so that a phrase split over messages is found."""
     attempts: dict[str, int] = field(default_factory=dict)
     """Messages of each agent that were stopped or should have been."""
+    chains: dict[str, Chain] = field(default_factory=dict)
+    """What each agent who was stopped tried, and what is compared with it."""
     waits: Waits = field(default_factory=Waits)
     past: tuple[PastHit, ...] = ()
     """Hits of earlier messages that a rule may still count."""
@@ -30,6 +33,7 @@ class ConversationMemory:
         return cls(
             speakers={name: SpeakerMemory.from_json(tail) for name, tail in body.get("speakers", {}).items()},
             attempts=dict(body.get("attempts", {})),
+            chains={name: Chain.from_json(chain) for name, chain in body.get("chains", {}).items()},
             waits=Waits.from_json(body["waits"]) if "waits" in body else Waits(),
             past=tuple(PastHit(**hit) for hit in body.get("past", ())),
         )
@@ -39,6 +43,7 @@ class ConversationMemory:
         return {
             "speakers": {name: tail.to_json() for name, tail in self.speakers.items()},
             "attempts": self.attempts,
+            "chains": {name: chain.to_json() for name, chain in self.chains.items()},
             "waits": self.waits.to_json(),
             "past": [asdict(hit) for hit in self.past],
         }
@@ -50,6 +55,14 @@ class ConversationMemory:
     def keep(self, side: Side, sender_id: str | None, tail: SpeakerMemory) -> None:
         """Remember a speaker's text that reached the other side."""
         self.speakers[_speaker(side, sender_id)] = tail
+
+    def chain_of(self, agent_id: str | None) -> Chain:
+        """Return what an agent tried so far."""
+        return self.chains.get(agent_id or "", NO_CHAIN)
+
+    def keep_chain(self, agent_id: str | None, chain: Chain) -> None:
+        """Remember what an agent tried."""
+        self.chains[agent_id or ""] = chain
 
     def count_attempt(self, agent_id: str | None) -> int:
         """Count one more stopped message of an agent and return how many there are now."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from alerts.alert import SEVERITIES, Change, Conversation, Evidence, is_graver
+from alerts.chain import Try
 from alerts.conditions import Compare, Facts, HitCount, NoReply, PastHit, holds, leaves, matches, readings
 from alerts.evidence import change_of, excerpt, measured
 from alerts.masking import mask_text
@@ -35,6 +36,8 @@ class MessageFacts:
     """Of a transcript turn: 字/分 or words a minute."""
     turn_seconds: float | None = None
     """Of a transcript turn: its length."""
+    tries: tuple[Try, ...] = ()
+    """The agent's latest attempts, in their order."""
     past: tuple[PastHit, ...] = ()
     """Hits of earlier messages, for counts in a window; see `remember`."""
 
@@ -184,6 +187,8 @@ def _evidence(level: Level, facts: MessageFacts, looked_at: Facts) -> Evidence:
     """Return the sentence with its hits, and the value beside its limit where there is one."""
     hits = _matching(level, facts, looked_at)
     text, spans, extra = excerpt(mask_text(facts.text), [hit.span for hit in hits])
+    if any(isinstance(leaf, Compare) and leaf.metric == "phrases.attempts" for leaf in leaves(level.condition)):
+        extra = {**extra, "attempts": [one.told() for one in facts.tries]}
     return replace(
         measured(level.condition, looked_at) or Evidence(),
         side=facts.side,

@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alerts import engine as rule_engine
 from alerts.alert import UNASSIGNED, Change
-from alerts.judge import UNDELIVERED, Incoming, Judgement, judge, moves_on, recalled
+from alerts.chain import outcome_of
+from alerts.judge import UNDELIVERED, Incoming, Judgement, judge, moves_on, recalled, tried
 from alerts.keep import Batch, OpenConversation, keep
 from alerts.memory import ConversationMemory
 from alerts.policy import Policy
@@ -155,6 +156,7 @@ def _changes(policy: Policy, open_: OpenConversation, incoming: Incoming, judgem
         action=judgement.action,
         delivered=judgement.reached,
         attempts=judgement.attempt,
+        tries=judgement.tries,
         reply_seconds=judgement.reply_seconds,
         first_reply=judgement.is_first_reply,
         words_spm=_words_rate(incoming),
@@ -193,10 +195,7 @@ def _carry_on(policy: Policy, work: Batch, open_: OpenConversation, incoming: In
     was_kept_back = row.action in UNDELIVERED and row.delivery == "pending"
     report = recalled(bytes(row.verdict), incoming)
     if report.intercepted_by:
-        # A text that was neither stopped nor violating until now counts as an attempt from now on.
-        is_new = row.action == "allow" and not row.spans
-        attempts = open_.memory.attempts.get(incoming.sender_id or "", 0)
-        attempt = open_.memory.count_attempt(incoming.sender_id) if is_new else attempts
+        attempt = _stopped_late(policy, open_.memory, incoming, report, is_new=row.action == "allow" and not row.spans)
         work.late.append(("interception", row.id, incoming, replace(report, attempt=attempt)))
     elif was_kept_back:
         # The customer has it after all: it answers a wait, and the next message may complete a phrase with it.
@@ -205,7 +204,34 @@ def _carry_on(policy: Policy, work: Batch, open_: OpenConversation, incoming: In
         open_.memory.keep(incoming.side, incoming.sender_id, read.memory)
         open_.memory.waits, _ = hear(open_.memory.waits, incoming.side, incoming.arrived_at, True)
         if row.action == "block":
-            attempts = open_.memory.attempts.get(incoming.sender_id or "", 0)
+            attempt = _attempt_of(open_.memory, incoming)
+            chain = open_.memory.chain_of(incoming.sender_id)
+            open_.memory.keep_chain(
+                incoming.sender_id, chain.came_to(incoming.message_id, incoming.text, outcome_of(None, None))
+            )
             work.undone.append(row.id)
-            work.late.append(("violation", row.id, incoming, replace(report, attempt=attempts)))
+            work.late.append(("violation", row.id, incoming, replace(report, attempt=attempt)))
     return report.intercepted_by
+
+
+def _attempt_of(memory: ConversationMemory, incoming: Incoming) -> int:
+    """Return which attempt a text was that was judged before; the latest where it is too long ago to be known."""
+    known = memory.chain_of(incoming.sender_id).attempt_of(incoming.message_id, incoming.text)
+    return memory.attempts.get(incoming.sender_id or "", 0) if known is None else known
+
+
+def _stopped_late(
+    policy: Policy, memory: ConversationMemory, incoming: Incoming, report: Judgement, *, is_new: bool
+) -> int:
+    """Follow an agent whom the platform has stopped, and return which attempt it was.
+
+    A text that was neither stopped nor violating until now counts as an attempt from now on.
+    """
+    by, how = report.intercepted_by, report.intercepted_how
+    if is_new:
+        return tried(policy, memory, incoming, report.hits, by, how)[0]
+    chain = memory.chain_of(incoming.sender_id)
+    chain = chain.came_to(incoming.message_id, incoming.text, outcome_of(by, how))
+    chain = chain.stop(policy.phrases, report.hits, incoming.text, incoming.arrived_at)
+    memory.keep_chain(incoming.sender_id, chain)
+    return _attempt_of(memory, incoming)

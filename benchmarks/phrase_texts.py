@@ -23,7 +23,7 @@ CLEAN = {"en": CHAT / "banking77_train.jsonl", "zh": CHAT / "crosswoz_val.jsonl"
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
-    """The objects of a file with one a line; ends the benchmark, saying what it wants, where the path is no such file."""
+    """The objects of a file with one a line; ends the benchmark, saying what it wants, where there is no such file."""
     if path.is_dir():
         inside = sorted(path.glob("*.jsonl"))
         instead = " ".join(map(str, inside)) if inside else "a file with a JSON object a line"

@@ -72,7 +72,8 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("timing.reply_seconds", "s", 0, 86400, "响应时长", "reply",
            "customer's oldest unanswered message to the agent's next delivered one", "timing"),
     Metric("phrases.attempts", "count", 0, 1000, "尝试次数", "attempts",
-           "messages of one agent in one conversation that were stopped or should have been", "words"),
+           "messages of one agent in one conversation that were stopped, should have been, or vary what was stopped",
+           "words"),
 )  # fmt: skip
 
 BY_NAME: dict[str, Metric] = {metric.name: metric for metric in CATALOGUE}

@@ -74,5 +74,5 @@ class Hit:
     span: tuple[int, int]
     """[start, end) in code points of the ORIGINAL text; of the last message where it lies across several."""
     how: str
-    """exact, folded, separated, repeated, leet, pinyin or across (messages)."""
+    """exact, folded, separated, repeated, leet, pinyin, across (messages) or near (to what was stopped before)."""
     extra: Mapping[str, str] = field(default_factory=dict)

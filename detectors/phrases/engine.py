@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 from detectors.phrases import disguises
 from detectors.phrases.boundaries import Segment
 from detectors.phrases.finder import SHOWN, Finder, Found, last_numbers
 from detectors.phrases.fold import Mapped, View, fold, run_on_view, spaced_words, squeezed_views
-from detectors.phrases.lexicon import Lexicon
+from detectors.phrases.lexicon import Lexicon, Match
 from detectors.phrases.memory import EMPTY, TAIL_CODE_POINTS, SpeakerMemory
 from detectors.phrases.patterns import patterns_of
 from detectors.phrases.validation import Candidate, Validator
+from detectors.phrases.variants import Stopped, near, stopped
 from detectors.values import Hit, PhraseAction, Side
 
 MAX_CODE_POINTS = 100_000
@@ -79,6 +81,18 @@ class PhraseEngine:
         found = self._hits(text, side, memory, in_words, in_run_on, leet)
         hits = _without_repeats(found)
         return Reading(hits, memory.after(own, _ends(own, text, hits)), len(found) < MAX_HITS)
+
+    def stopped(self, hit: Hit, text: str) -> Stopped | None:
+        """What is to be remembered of a hit in a text that was stopped, for `near`; None where it has no letters."""
+        return stopped(hit, text, self._match_of.get(hit.phrase_id))
+
+    def near(self, text: str, phrases: Sequence[Stopped]) -> tuple[Hit, ...]:
+        """Where a message in which nothing was found says loosely what was stopped before; see `variants.near`."""
+        return near(text[:MAX_CODE_POINTS], phrases, self._segment)
+
+    @cached_property
+    def _match_of(self) -> dict[str, Match]:
+        return {phrase.id: phrase.match for phrase in self.lexicon.phrases}
 
     def _words_may_hit(self, tail: str, own: str, words: str) -> bool:
         if not tail:

@@ -190,7 +190,7 @@ class Validator:
     def _is_negated(self, candidate: Candidate, phrase: Phrase, span: tuple[int, int]) -> bool:
         """Whether a word of `negation` stands shortly before the phrase in its clause, or in its gap.
 
-        In the gap, because 验证码请不要发我 warns as 请不要把验证码发我 does; a word that the phrase itself has is none.
+        In the gap, because 验证码请不要发我 warns as 请不要把验证码发我 does; a word of the phrase itself is none.
         """
         source, (start, end) = self._mapped.source, span
         begin = max(0, start - NEGATION_CODE_POINTS[not candidate.pattern.run_on])
