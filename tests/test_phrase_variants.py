@@ -132,11 +132,13 @@ def test_a_character_said_alike_joins(phrase: Phrase, data: st.DataObject) -> No
     place = data.draw(st.integers(0, len(phrase.phrase) - 1))
     other = data.draw(st.sampled_from(ALIKE[READINGS[phrase.phrase[place]][0]]))
     text = phrase.phrase[:place] + other + phrase.phrase[place + 1 :]
-    said = data.draw(st.sampled_from(["{}", "你这个人真是{}！", "{}，听不懂吗", "😀{}"])).format(text)
+    said = data.draw(st.sampled_from(["{}", "我看，{}！", "{}，听不懂吗", "😀{}"])).format(text)
     if not ENGINE.read(said, "agent").hits:
-        (hit,) = ENGINE.near(said, [remembered(phrase)])
-        assert said[slice(*hit.span)] == text
-        assert (hit.phrase_id, hit.action, hit.how) == (phrase.id, "allow", "near")
+        hits = ENGINE.near(said, [remembered(phrase)])
+        assert {(hit.phrase_id, hit.action, hit.how) for hit in hits} == {(phrase.id, "allow", "near")}
+        start = said.index(text)
+        # Within it, for another spelling of the phrase may be the nearer one: 叽叽歪 for 叽叽歪歪.
+        assert any(start <= hit.span[0] and hit.span[1] <= start + len(text) for hit in hits)
 
 
 @settings(max_examples=300, deadline=None)
@@ -156,12 +158,14 @@ def test_one_changed_letter_joins(phrase: Phrase, data: st.DataObject) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.sampled_from([*CHINESE, *ENGLISH]), st.sampled_from(list(" .-_*·,~，。😀\u200b")), st.data())
-def test_separators_change_nothing(phrase: Phrase, separator: str, data: st.DataObject) -> None:
+@given(
+    st.sampled_from([phrase for phrase in (*CHINESE, *ENGLISH) if len(phrase.phrase) > 1]),
+    st.sampled_from(list(" .-_*·,~，。😀")),
+)
+def test_separators_change_nothing(phrase: Phrase, separator: str) -> None:
     said = separator.join(phrase.phrase)
     folded = stopped_as(phrase.phrase, "fold")  # one that the engine does not look for when it is pulled apart
-    if any(fold_blank in said for fold_blank in " .-_*·,~，。😀"):
-        assert len(near(said, [folded], chinese_words)) == 1
+    assert len(near(said, [folded], chinese_words)) == 1
 
 
 @settings(max_examples=300, deadline=None)

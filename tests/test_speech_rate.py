@@ -77,12 +77,12 @@ def test_windows_of_20_s(clips):
 @pytest.mark.parametrize(
     ("disturb", "most"),
     [
-        # Reached: 8.7, 8.4, 11.1, 8.7 and 9.7 %; Praat 10.1, 10.3, 11.4, 9.9 and 10.1 %. The rest is tolerance.
+        # Reached: 8.9, 8.5, 10.5, 8.9 and 9.1 %; Praat 10.1, 10.3, 11.4, 9.9 and 10.1 %. The rest is tolerance.
         (lambda clip, clips: telephone_band(clip), 0.092),
         (lambda clip, clips: white_noise(clip, 10), 0.090),
-        (lambda clip, clips: babble(clip, clips, 20), 0.118),
+        (lambda clip, clips: babble(clip, clips, 20), 0.110),
         (lambda clip, clips: lose_packets(clip, 0.05), 0.092),
-        (lambda clip, clips: quieter(clip, 20), 0.102),
+        (lambda clip, clips: quieter(clip, 20), 0.095),
     ],
     ids=["telephone band", "white noise", "babble", "lost packets", "quiet"],
 )
