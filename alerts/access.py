@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from alerts.alert import UNASSIGNED
 
 Role = Literal["agent", "supervisor", "qa", "qa_lead", "admin", "auditor"]
-Verb = Literal["own_alerts", "review", "unmask", "export", "see_all", "read_audit"]
+Verb = Literal["own_alerts", "review", "unmask", "export", "see_all", "read_audit", "read_policy", "change_policy"]
 
 ROLES: tuple[Role, ...] = get_args(Role)
 VERBS: tuple[Verb, ...] = get_args(Verb)
@@ -18,9 +18,9 @@ ALL_TEAMS = "*"
 
 _VERBS_OF: Mapping[str, frozenset[Verb]] = {
     "agent": frozenset(),
-    "supervisor": frozenset({"own_alerts"}),
-    "qa": frozenset({"review", "export"}),
-    "qa_lead": frozenset({"review", "export", "unmask"}),
+    "supervisor": frozenset({"own_alerts", "read_policy"}),
+    "qa": frozenset({"review", "export", "read_policy"}),
+    "qa_lead": frozenset({"review", "export", "unmask", "read_policy", "change_policy"}),
     "admin": frozenset(VERBS),
     "auditor": frozenset({"read_audit"}),
 }

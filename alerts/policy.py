@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alerts.rules import RuleSet, parse_rules
+from alerts.store import audit
 from alerts.store.database import insert, reading, writing
+from alerts.store.many import POSTGRES
 from alerts.store.tables import policies
 from detectors.phrases.boundaries import chinese_words
 from detectors.phrases.engine import PhraseEngine
@@ -26,6 +29,22 @@ SHIPPED_PACKS = HERE / "packs"
 
 Body = Mapping[str, Any]
 """{"rules": TOML text, "packs": {name: TOML text}}"""
+
+_LOCK = text("SELECT pg_advisory_xact_lock(7463220)")
+"""One that makes a version waits for the other; SQLite has one writer anyway."""
+
+
+class PolicyChangedError(ValueError):
+    """Somebody else made a new version meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What the audit log keeps of a change, beside who made it and why."""
+
+    what: str
+    object: str
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +73,28 @@ def read_files(rules: Path = SHIPPED_RULES, packs: Path = SHIPPED_PACKS) -> Body
     }
 
 
-async def import_policy(engine: AsyncEngine, body: Body, *, who: str, why: str, now: float) -> tuple[int, bool]:
+async def import_policy(
+    engine: AsyncEngine,
+    body: Body,
+    *,
+    who: str,
+    why: str,
+    now: float,
+    based_on: int | None = None,
+    act: Act | None = None,
+) -> tuple[int, bool]:
     """Make `body` the policy in force and return (its version, whether it is a new one).
 
-    It is compiled first: one with an error is refused whole and the old one stays in force.
+    It is compiled first: one with an error is refused whole and the old one stays in force. Raises PolicyChangedError
+    where another version than `based_on` is in force by then, if it is given.
     """
     await asyncio.to_thread(compiled, 0, body)
     async with writing(engine) as connection:
+        if connection.dialect.name == POSTGRES:
+            await connection.execute(_LOCK)
         latest = await _latest(connection)
+        if based_on is not None and (latest is None or latest.version != based_on):
+            raise PolicyChangedError("the policy was changed by somebody else meanwhile; look at it and try again")
         if latest is not None and latest.body == dict(body):
             return int(latest.version), False
         # The hash is over the one before as well: a return to an older text is a new version, while two
@@ -71,7 +104,13 @@ async def import_policy(engine: AsyncEngine, body: Body, *, who: str, why: str, 
         row = {"sha256": sha256, "body": dict(body), "who": who, "why": why, "at": now}
         await connection.execute(insert(connection, policies).values(row).on_conflict_do_nothing())
         found = await connection.execute(select(policies.c.version).where(policies.c.sha256 == sha256))
-        return int(found.scalar_one()), True
+        version = int(found.scalar_one())
+        if act is not None:
+            detail = {"why": why, "policy_version": version}
+            await audit.record(
+                connection, who=who, what=act.what, object=act.object, detail=detail, now=now, address=act.address
+            )
+        return version, True
 
 
 async def _latest(connection: AsyncConnection) -> Any:
@@ -86,6 +125,8 @@ class PolicyKeeper:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._policy: Policy | None = None
+        self._refreshing = asyncio.Lock()
+        self._changed = asyncio.Event()
 
     @property
     def is_loaded(self) -> bool:
@@ -104,6 +145,11 @@ class PolicyKeeper:
 
         Raises LookupError where the database holds none: `tonewatch db upgrade` puts the shipped one in.
         """
+        # One after the other: of two at once the one that read the older version could be the last to be compiled.
+        async with self._refreshing:
+            return await self._refresh()
+
+    async def _refresh(self) -> bool:
         async with reading(self._engine) as connection:
             query = select(policies.c.version).order_by(policies.c.version.desc()).limit(1)
             version = (await connection.execute(query)).scalar_one_or_none()
@@ -116,8 +162,14 @@ class PolicyKeeper:
         self._policy = await asyncio.to_thread(compiled, version, body)
         return True
 
+    def changed(self) -> None:
+        """Tell `follow` that there is a newer version: made here, it is not waited for."""
+        self._changed.set()
+
     async def follow(self, seconds: float = 1.0) -> None:
         """Refresh for ever. Raises what `refresh` raises; the policy before stays in force."""
         while True:
+            self._changed.clear()
             await self.refresh()
-            await asyncio.sleep(seconds)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), seconds)

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import typer
 from rich.table import Table
 
-from stream import keys_cli, rejects_cli
+from stream import keys_cli, lexicon_cli, policy_cli, rejects_cli
 from stream.command import fail, out, read_settings, run
 from stream.memory import keep_large_buffers_apart, loading
 from stream.settings import PREFIX, Settings
@@ -28,11 +28,11 @@ app = typer.Typer(
 topics_app = typer.Typer(help="The topics on Kafka.", no_args_is_help=True)
 db_app = typer.Typer(help="The database.", no_args_is_help=True)
 user_app = typer.Typer(help="Local accounts.", no_args_is_help=True)
-policy_app = typer.Typer(help="Rules and phrases in force.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")
 app.add_typer(db_app, name="db")
 app.add_typer(user_app, name="user")
-app.add_typer(policy_app, name="policy")
+app.add_typer(policy_cli.app, name="policy")
+app.add_typer(lexicon_cli.app, name="lexicon")
 app.add_typer(keys_cli.app, name="key")
 app.add_typer(rejects_cli.app, name="rejects")
 
@@ -240,19 +240,6 @@ def user_add(
     password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
     run(add_person(read_settings(), login, name or login, password, role, team, agent_id))
     out.print(f"{login} may log in.", highlight=False)
-
-
-@policy_app.command("load")
-def policy_load(
-    rules: Annotated[Path | None, typer.Option(help="Rules as TOML; by default the shipped ones.")] = None,
-    packs: Annotated[Path | None, typer.Option(help="Folder of phrase packs; by default the shipped ones.")] = None,
-    why: Annotated[str, typer.Option(help="Why, for the history.")] = "policy load",
-) -> None:
-    """Make files the policy in force: checked whole, then taken over by every worker within a few seconds."""
-    from stream.operate import load_policy
-
-    version, is_new = run(load_policy(read_settings(), rules, packs, who=getpass.getuser(), why=why, now=time.time()))
-    out.print(f"policy {version} is in force" + ("" if is_new else " already: nothing differs"), highlight=False)
 
 
 @app.command()

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from alerts.policy import SHIPPED_PACKS, SHIPPED_RULES, import_policy, read_files
+from alerts.policy_diff import Change, differences
+from alerts.policy_edit import OWN_PACK
+from alerts.policy_history import NOTHING, Version, has_policy, history, latest_version, policy_row
 from alerts.retention import Purged, Retention, cutoffs, preview, purge
 from alerts.store import api_keys
 from alerts.store.database import open_engine, reading, writing
@@ -81,11 +84,36 @@ async def purge_database(settings: Settings, *, dry_run: bool, now: float) -> li
 async def load_policy(
     settings: Settings, rules: Path | None, packs: Path | None, *, who: str, why: str, now: float
 ) -> tuple[int, bool]:
-    """Import files as the policy in force; return (version, whether it is new)."""
+    """Import files as the policy in force; return (version, whether it is new). The house's own phrases stay in it."""
     engine = open_engine(database_config(settings))
     try:
         body = read_files(rules or SHIPPED_RULES, packs or SHIPPED_PACKS)
+        if await has_policy(engine):
+            own = (await latest_version(engine))[1]["packs"].get(OWN_PACK)
+            if own is not None:
+                body = {**body, "packs": {OWN_PACK: own, **body["packs"]}}
         return await import_policy(engine, body, who=who, why=why, now=now)
+    finally:
+        await engine.dispose()
+
+
+async def policy_history(settings: Settings, limit: int) -> Sequence[Version]:
+    """Return the newest versions of the policy."""
+    engine = open_engine(database_config(settings))
+    try:
+        return await history(engine, limit)
+    finally:
+        await engine.dispose()
+
+
+async def policy_changes(settings: Settings, version: int, before: int | None) -> Sequence[Change]:
+    """Return what a version changed against another, by default the one before it. Raises LookupError."""
+    engine = open_engine(database_config(settings))
+    try:
+        new = await policy_row(engine, version)
+        if before is None and version == 1:
+            return differences(NOTHING, new.body)
+        return differences((await policy_row(engine, before or version - 1)).body, new.body)
     finally:
         await engine.dispose()
 

@@ -73,9 +73,9 @@ def test_something_without_a_team_is_unassigned() -> None:
     ("role", "verbs"),
     [
         ("agent", set()),
-        ("supervisor", {"own_alerts"}),
-        ("qa", {"review", "export"}),
-        ("qa_lead", {"review", "export", "unmask"}),
+        ("supervisor", {"own_alerts", "read_policy"}),
+        ("qa", {"review", "export", "read_policy"}),
+        ("qa_lead", {"review", "export", "unmask", "read_policy", "change_policy"}),
         ("admin", set(VERBS)),
         ("auditor", {"read_audit"}),
     ],

@@ -28,6 +28,7 @@ from alerts.store.outbox_tail import OutboxItem
 from alerts.strips import Strips
 from alerts.verdict_queue import VerdictQueue
 from alerts.web import alerts, audit, conversations, events, floor, health, hooks, interceptions, live, login, moderate
+from alerts.web import policy as policy_routes
 from alerts.web.context import Links, Web
 from alerts.web.guard import Guard
 from alerts.web.present import Presenter
@@ -104,8 +105,10 @@ def create_app(engine: AsyncEngine, config: WebConfig, links: Links | None = Non
     app.state.web = web
     app.add_middleware(Guard, origin=config.origin)
     app.add_exception_handler(RequestValidationError, _say_what_is_wrong)
-    for module in (login, floor, alerts, conversations, interceptions, audit, live, moderate, hooks, events, health):
+    for module in (login, floor, alerts, conversations, interceptions, audit, policy_routes, live):
         app.include_router(module.router)
+    for asked_by_platforms in (moderate, hooks, events, health):
+        app.include_router(asked_by_platforms.router)
     app.include_router(pages)
     app.mount("/static", Modules(directory=PAGES), name="static")
     return app

@@ -75,7 +75,7 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
-                if scope["path"].startswith("/api/"):
+                if scope["path"].startswith(("/api/", "/v1/")):
                     # What one person may see must not lie in a cache for the next.
                     headers.setdefault("Cache-Control", "no-store")
             await send(message)

@@ -111,7 +111,8 @@ def _one_of(words: tuple[str, ...]) -> str:
     return " or ".join(f'"{word}"' for word in words)
 
 
-def _meant(word: str, known: tuple[str, ...]) -> str:
+def meant(word: str, known: tuple[str, ...]) -> str:
+    """The known word that somebody may have meant, else all of them."""
     close = difflib.get_close_matches(word, known, 1)
     return close[0] if close else ", ".join(known)
 
@@ -139,6 +140,8 @@ def _value_error(key: str, value: Any) -> str | None:
     elif key in _LIST_KEYS:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             return f'{key} is not a list of texts; write {key} = ["one", "two"]'
+        if not all(map(_is_whole, value)):
+            return f"{key} has half a character (a lone surrogate); write it whole"
         if not all(run_on_view(fold(item)) for item in value):
             return f"{key} has an entry without a letter or digit; take it out"
     elif key == "gap":
@@ -146,12 +149,22 @@ def _value_error(key: str, value: Any) -> str | None:
             return f"gap = {value!r} is no number of characters; write a whole number from 0 to 32"
     elif not isinstance(value, str):
         return f'{key} is not a text; write {key} = "..."'
+    elif not _is_whole(value):
+        return f"{key} has half a character (a lone surrogate); write it whole"
     return None
 
 
-def _read_entry(entry: dict[str, Any], defaults: dict[str, Any]) -> tuple[Phrase | None, list[tuple[str, str]]]:
-    """The phrase of one entry, or its errors as (key, what is wrong and what to write)."""
-    wrong = [(key, f'unknown key "{key}"; did you mean {_meant(key, _KEYS)}?') for key in entry if key not in _KEYS]
+def _is_whole(text: str) -> bool:
+    """Whether a text can be written down: a lone surrogate of JSON or of a command line cannot."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def read_entry(entry: dict[str, Any], defaults: dict[str, Any]) -> tuple[Phrase | None, list[tuple[str, str]]]:
+    """The phrase of one entry, or its errors as (key, what is wrong and what to write).
+
+    `defaults` are the values of its category, by category, for what the entry does not say.
+    """
+    wrong = [(key, f'unknown key "{key}"; did you mean {meant(key, _KEYS)}?') for key in entry if key not in _KEYS]
     for key in ("id", "phrase"):
         if key not in entry:
             wrong.append((key, f'the entry has no {key}; write {key} = "..."'))
@@ -186,7 +199,7 @@ def _read_defaults(table: Any, source: str) -> tuple[dict[str, Any], list[str]]:
         for key, value in values.items():
             if key not in _KEYS or key in ("id", "phrase", "category", "aliases"):
                 allowed = tuple(name for name in _KEYS if name not in ("id", "phrase", "category", "aliases"))
-                errors.append(f'{source}: [defaults.{category}] has "{key}"; did you mean {_meant(key, allowed)}?')
+                errors.append(f'{source}: [defaults.{category}] has "{key}"; did you mean {meant(key, allowed)}?')
             elif error := _value_error(key, value):
                 errors.append(f"{source}: [defaults.{category}] {error}")
     return table, errors
@@ -218,7 +231,7 @@ def parse_pack(text: str, source: str) -> tuple[Phrase, ...]:
     phrases: list[Phrase] = []
     seen: dict[str, str] = {}
     for number, entry in enumerate(entries):
-        phrase, wrong = _read_entry(entry, {} if errors else defaults)
+        phrase, wrong = read_entry(entry, {} if errors else defaults)
         errors += [f"{place_of.of(number, key)}: {what}" for key, what in wrong]
         if phrase is None:
             continue
