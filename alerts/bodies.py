@@ -37,7 +37,9 @@ class ReasonBody(BaseModel):
     category: str
     severity: Severity
     span: Span = Field(description="[start, end) in code points of the original text")
-    how: str = Field(description="exact, folded, separated, repeated, leet, pinyin, across (messages) or platform")
+    how: str = Field(
+        description="exact, folded, separated, repeated, leet, pinyin, across (messages), near (one stopped), platform"
+    )
 
 
 class VerdictBody(BaseModel):
