@@ -38,7 +38,7 @@ async def test_a_login_gives_a_cookie_that_scripts_cannot_read(engine: AsyncEngi
         assert (me["login"], me["roles"], me["teams"]) == ("super-a", ["supervisor"], ["refunds"])
         assert me["may"] == {
             "own_alerts": True, "review": False, "unmask": False, "export": False, "see_all": False,
-            "read_audit": False,
+            "read_audit": False, "read_policy": True, "change_policy": False,
         }  # fmt: skip
 
 

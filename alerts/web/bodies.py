@@ -14,6 +14,7 @@ WITHOUT_NUL = r"^[^\x00]*$"
 Word = Annotated[str, StringConstraints(pattern=WITHOUT_NUL)]
 Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000, pattern=WITHOUT_NUL)]
 RowId = Annotated[int, Field(ge=1, le=LARGEST_SERIAL)]
+PolicyVersion = Annotated[int, Field(ge=1, le=2**31 - 1)]
 MarkedSpan = tuple[int, int, str]
 """[start, end) in code points of the text, and the phrase's id."""
 

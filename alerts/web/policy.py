@@ -20,7 +20,7 @@ from alerts.policy_edit import (
     remove_phrase,
 )
 from alerts.policy_history import history, policy_row
-from alerts.web.bodies import RowId, Word, refusals
+from alerts.web.bodies import PolicyVersion, Word, refusals
 from alerts.web.context import Here, Web
 from alerts.web.login import Who
 from alerts.web.policy_bodies import HistoryPage, NewPhrase, PhraseChange, PhraseId, PolicyBody, Reason
@@ -68,7 +68,7 @@ async def policy(
 
 @router.get("/policy/history", response_model=HistoryPage, responses=refusals(401, 403))
 async def versions(
-    web: Here, who: Who, limit: Annotated[int, Query(ge=1, le=200)] = 50, before: RowId | None = None
+    web: Here, who: Who, limit: Annotated[int, Query(ge=1, le=200)] = 50, before: PolicyVersion | None = None
 ) -> dict[str, Any]:
     """Return who made which version, when and why, newest first."""
     who.need("read_policy")
@@ -107,7 +107,7 @@ async def remove(
     web: Here,
     who: Who,
     why: Annotated[Reason, Query(description="for the history")],
-    version: Annotated[RowId | None, Query(description="the version that was looked at")] = None,
+    version: Annotated[PolicyVersion | None, Query(description="the version that was looked at")] = None,
 ) -> dict[str, Any]:
     """Take a phrase out, whichever pack it stands in: a new version."""
     who.need("change_policy")

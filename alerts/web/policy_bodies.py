@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from alerts.web.bodies import WITHOUT_NUL, RowId
+from alerts.web.bodies import WITHOUT_NUL, PolicyVersion
 from detectors.phrases.lexicon import MAX_PHRASE_CODE_POINTS, Boundary, Match, Pinyin, Speaker
 from detectors.values import PhraseAction, Severity
 
@@ -84,7 +84,9 @@ class NewPhrase(BaseModel):
     phrase: Words
     category: Annotated[str, StringConstraints(max_length=40, pattern="^[a-z_]+$")]
     why: Reason = Field(description="for the history")
-    version: RowId | None = Field(None, description="the version that was looked at; 409 if it has changed since")
+    version: PolicyVersion | None = Field(
+        None, description="the version that was looked at; 409 if it has changed since"
+    )
     id: PhraseId | None = None
     severity: Severity | None = None
     action: PhraseAction | None = None
