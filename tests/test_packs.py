@@ -34,7 +34,7 @@ def test_there_is_a_pack_for_each_trade_in_both_languages() -> None:
 @pytest.mark.parametrize("name", PACKS)
 def test_a_pack_is_of_its_language_and_of_known_categories(name: str) -> None:
     phrases = parse_pack(PACKS[name], name)
-    assert len(phrases) >= 40
+    assert 150 <= len(phrases) <= 400
     assert {phrase.category for phrase in phrases} <= CATEGORIES
     assert {phrase.id.split(".")[1] for phrase in phrases} == {name.split(".")[1]}
 

@@ -169,6 +169,13 @@ def test_negation_in_a_gap_voids_the_hit_and_a_question_negates_nothing() -> Non
     assert found(engine_of("不能不*付", negation=("不能",)), "不能不先付") == [("不能不*付", "不能不先付", "folded")]
 
 
+@pytest.mark.parametrize("said", ["dispute it and you'll lose", "dispute it and youll lose"])
+def test_an_apostrophe_may_be_left_out_in_a_part_of_a_gap(said: str) -> None:
+    assert found(engine_of("dispute*you'll lose", gap=12), f"Go on, {said}!") == [
+        ("dispute*you'll lose", said, "folded")
+    ]
+
+
 def test_hits_come_in_order_and_an_inner_weaker_one_is_left_out() -> None:
     phrases = (
         phrase("加我微信", 1, boundary="none"),

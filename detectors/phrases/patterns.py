@@ -208,7 +208,7 @@ class _Builder:
             views.add(run_on)
             parts = [part for part in spelling.split("*") if part.strip()] if "*" in spelling else [spelling]
             if len(parts) > 1:
-                self._gap(index, written, parts, run_on)
+                self._gap(index, spelling, parts, run_on)
             elif run_on:
                 self._run_on(index, run_on_view(folded), written, phrase)
             else:
