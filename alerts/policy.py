@@ -166,7 +166,7 @@ class PolicyKeeper:
         """Tell `follow` that there is a newer version: made here, it is not waited for."""
         self._changed.set()
 
-    async def follow(self, seconds: float = 1.0) -> None:
+    async def follow(self, seconds: float = 0.25) -> None:
         """Refresh for ever. Raises what `refresh` raises; the policy before stays in force."""
         while True:
             self._changed.clear()

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Kind = Literal["chat", "audio"]
-POLICY_POLL_SECONDS = 1.0
+POLICY_POLL_SECONDS = 0.25
 READY_SECONDS = 2.0
 """How long the database may take to answer before the worker is not ready."""
 

@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 from detectors.phrases.fold import fold, is_unspaced, run_on_view
@@ -205,6 +206,8 @@ def _read_defaults(table: Any, source: str) -> tuple[dict[str, Any], list[str]]:
     return table, errors
 
 
+# Where a phrase is added one pack changes, and the reading of all takes as long as building their automata.
+@lru_cache(maxsize=16)
 def parse_pack(text: str, source: str) -> tuple[Phrase, ...]:
     """The phrases of one pack.
 

@@ -199,6 +199,7 @@ class _Builder:
     def __init__(self) -> None:
         self.sets = PatternSets(ViewPatterns(), ViewPatterns(), ViewPatterns())
         self._repeatable: set[str] = set()
+        self._repeatable_in_words: set[str] = set()
 
     def phrase(self, index: int, phrase: Phrase) -> None:
         views = set()
@@ -263,9 +264,7 @@ class _Builder:
         if not evasive:
             return
         sets.words.repeatable(string, row)
-        for letter in set(body):
-            if letter.isalpha():
-                add(sets.words.patterns, letter * 3, _RUN)
+        self._repeatable_in_words.update(body)
         if padded == _WHOLE:
             for text in _apart(body.split()):
                 if text != body:
@@ -279,6 +278,8 @@ class _Builder:
                 add(self.sets.run_on.patterns, letter * 2, _RUN)
             elif letter.isalpha():
                 add(self.sets.run_on.patterns, letter * 3, _RUN)
+        for letter in filter(str.isalpha, self._repeatable_in_words):
+            add(self.sets.words.patterns, letter * 3, _RUN)
         return self.sets
 
 
