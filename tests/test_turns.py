@@ -84,12 +84,11 @@ def test_dead_air_of_8_and_of_35_s():
     sound, schedule = call("dead_air_8s_and_35s")
     dead = column(scores_of(cut(sound), batch=5), "agent", "turns.dead_air_seconds")
     short, long = (silence for silence in schedule["silences"] if silence["dead_air"])
-    # The sentence before the short silence dies away for 0.4 s, 30 dB under its peak: heard as silence already.
-    for gap, tolerance_seconds in ((short, 0.5), (long, 0.3)):
+    for gap in (short, long):
         times = [at for at in dead if gap["start"] + 0.5 < at < gap["end"]]
         assert len(times) >= int(gap["seconds"])
         for at in times:
-            assert dead[at] == pytest.approx(at - gap["start"], abs=tolerance_seconds), at
+            assert dead[at] == pytest.approx(at - gap["start"], abs=0.3), at
     assert max(dead[at] for at in dead if at < long["start"]) < 10
     for limit in (10, 30):
         assert min(at for at in dead if dead[at] >= limit) <= long["start"] + limit + 1.3
@@ -125,8 +124,8 @@ def test_overtalk_of_the_call_with_interruptions():
     sound, schedule = call("agent_interrupts_caller")
     total = column(scores_of(cut(sound), batch=5), "agent", "turns.overtalk_seconds")
     true = sum(o["both_active_s"] for o in schedule["overlaps"] if o["seconds"] >= 0.5 and o["start"] < 60)
-    # 8 % short: quiet beginnings and ends of words lie under the gate. To be brought to 5 %.
-    assert total[60.0] == pytest.approx(true, rel=0.10)
+    # 6 % short: quiet beginnings and ends of words lie under the gate. To be brought to 5 %.
+    assert total[60.0] == pytest.approx(true, rel=0.08)
 
 
 def test_one_real_call_has_many_overtalks_and_the_other_almost_none():
