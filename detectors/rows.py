@@ -106,12 +106,12 @@ class Rows:
         voiced = voice_activity.voice(active, pitch_hz, counts) & ~voice_activity.steady(active, level, passes, counts)
         settled = voice_activity.settle(active, raw, voiced, passes, lost, counts, first_step)
         voice_activity.accumulate(active, settled)
-        volume.accumulate(mine["volume"], power, settled)
+        settled_power = volume.accumulate(mine["volume"], power, settled)
         rate = mine["speech_rate"]
         found = speech_rate.nuclei(rate, low, high, voicing, power, lost, hops)
         speech_rate.accumulate(rate, *found, settled)
         intonation.accumulate(pitch, pitch_hz, settled)
-        losses.accumulate(mine["losses"], full_scale, settled)
+        losses.accumulate(mine["losses"], full_scale, settled_power, settled)
         for state in mine.values():
             state.put_back()
 

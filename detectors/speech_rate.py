@@ -55,7 +55,7 @@ STATE = np.dtype(
 )
 """Hops the smoother reaches back to, the dip-peak-dip automaton, syllables not yet settled, and 25 s of counts."""
 
-METRICS = ("speech_rate.syllables_per_second", "speech_rate.spm")
+METRICS = ("speech_rate.syllables_per_second", "speech_rate.spm", "speech_rate.heard_seconds")
 BASELINE_METRIC = "speech_rate.spm"
 
 HYSTERESIS_DB = 1.95
@@ -252,7 +252,10 @@ def accumulate(state: State, found: IntArray, syllables: FloatArray, block: Sett
 
 
 def close_second(state: State, slow: BoolArray, stand_still: BoolArray) -> dict[str, FloatArray]:
-    """Articulation rate over the last 10 s of speech within 25 s, one per row; NaN before 3 s of speech."""
+    """Articulation rate over the last 10 s of speech within 25 s, one per row; NaN before 3 s of speech.
+
+    With it the seconds of speech that it stands on: of 3 s it is wrong by 9 % on average, of 10 s by half of that.
+    """
     syllables, steps = state["syllables"], state["steps"]
     wanted = np.cumsum(steps, axis=1) - steps < WINDOW_STEPS
     speech = np.where(wanted, steps, 0).sum(axis=1)
@@ -264,7 +267,11 @@ def close_second(state: State, slow: BoolArray, stand_still: BoolArray) -> dict[
     follow(state["baseline"], seen, seconds, np.inf)
     syllables[:, 1:], steps[:, 1:] = syllables[:, :-1].copy(), steps[:, :-1].copy()
     syllables[:, 0] = steps[:, 0] = 0
-    return {"speech_rate.syllables_per_second": rate, "speech_rate.spm": rate * 60}
+    return {
+        "speech_rate.syllables_per_second": rate,
+        "speech_rate.spm": rate * 60,
+        "speech_rate.heard_seconds": speech / STEPS_PER_SECOND,
+    }
 
 
 def rate_from_words(text: str, start_seconds: float, end_seconds: float) -> float | None:

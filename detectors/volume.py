@@ -36,11 +36,15 @@ MARGIN_DB = 15.9
 """ITU-T P.56, method B: amplitudes from which on sound may be active, and how far under its level they lie."""
 
 
-def accumulate(state: State, power: FloatArray, block: Settled) -> None:
-    """Add the block's speech steps; `power` (rows, steps) is the mean square of the steps that come in now."""
+def accumulate(state: State, power: FloatArray, block: Settled) -> FloatArray:
+    """Add the block's speech steps; `power` (rows, steps) is the mean square of the steps that come in now.
+
+    Returned is that of the steps that settle.
+    """
     settled = delay(state["waiting_power"], power, block.counts)
     state["power"][:, 0] += np.where(block.speech, settled, 0).sum(axis=1, dtype=np.float64)
     state["steps"][:, 0] += block.speech.sum(axis=1)
+    return settled
 
 
 def close_second(state: State, slow: BoolArray, stand_still: BoolArray) -> dict[str, FloatArray]:

@@ -70,7 +70,15 @@ function Tile({ kind, row, latest }) {
   const under = value === null ? t(`unknown.${kind.column}`)
     : base ? t("tile.rate_base", { n: Math.round(base) }) : t(`tile.${kind.column}`);
   return html`<div class=${`tile ${beyond ? "beyond" : ""}`} data-metric=${kind.metric}><span>${t(`tile.${kind.column}_name`)}</span>
-    <b>${beyond && html`<i aria-hidden="true" title=${t("beyond")}>▲ </i>`}${short(kind.metric, value)}</b><small>${under}</small></div>`;
+    <b>${beyond && html`<i aria-hidden="true" title=${t("beyond")}>▲ </i>`}${short(kind.metric, value)}</b><small>${under}</small>
+    ${kind.column === "rate" && value !== null && html`<small>${heard(latest)}</small>`}</div>`;
+}
+
+// How far a rate is to be trusted: few seconds or much noise make it a guess.
+function heard(latest) {
+  const s = Math.round(latest["speech_rate.heard_seconds"] ?? 0);
+  const snr = latest["signal.snr_db"];
+  return snr === null || snr === undefined ? t("tile.heard", { s }) : t("tile.heard_snr", { s, snr: Math.round(snr) });
 }
 
 // Alerts stand among the sentences at the time they were raised.
