@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
+
+import tomli
 
 Table = dict[str, Any]
 
@@ -47,7 +48,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Ch
 @lru_cache(maxsize=64)
 def _read(text: str) -> Table:
     """Read a TOML text; versions have most of theirs in common."""
-    return tomllib.loads(text)
+    return tomli.loads(text)
 
 
 def _phrases(packs: Mapping[str, str]) -> dict[str, Table]:

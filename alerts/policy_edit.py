@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+import tomli
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerts.policy import Act, Body, PolicyChangedError, import_policy
@@ -195,7 +195,7 @@ def _usual(
         if phrase.category == category and phrase.id.split(".")[1] == language
     )
     for name, _ in counts.most_common():
-        defaults = tomllib.loads(texts[name]).get("defaults", {}).get(category)
+        defaults = tomli.loads(texts[name]).get("defaults", {}).get(category)
         if defaults:
             return {key: value for key, value in defaults.items() if key in USUAL}
     return {}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import tomli
 from pydantic import ValidationError
 
 from alerts.alert import Conversation, is_graver
@@ -123,8 +123,8 @@ def parse_rules(text: str, source: str) -> RuleSet:
     but volume.over_baseline_db ends at 60; write a number from -60 to 60".
     """
     try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        tables = tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
         raise RuleError([f"{source}: not TOML: {error}"]) from None
     problems = [(1, f"`{key}` is no key of a rule file; write [[rule]]") for key in tables if key != "rule"]
     entries = tables.get("rule", [])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import heapq
 import random
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from itertools import count
 from typing import Any, Literal
+
+import tomli
 
 from stream.voices import Clip, clips
 
@@ -74,7 +75,7 @@ Event = CallEvent | Speech | Turn | ChatLine
 @cache
 def scenes() -> Json:
     """The content of scenes.toml."""
-    return tomllib.loads(resources.files(__package__).joinpath("scenes.toml").read_text(encoding="utf-8"))
+    return tomli.loads(resources.files(__package__).joinpath("scenes.toml").read_text(encoding="utf-8"))
 
 
 def roster(agents: int) -> list[Json]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any, Literal, get_args
+
+import tomli
 
 from detectors.phrases.fold import fold, is_unspaced, run_on_view
 from detectors.values import PhraseAction, Severity
@@ -157,7 +158,11 @@ def _value_error(key: str, value: Any) -> str | None:
 
 def _is_whole(text: str) -> bool:
     """Whether a text can be written down: a lone surrogate of JSON or of a command line cannot."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read_entry(entry: dict[str, Any], defaults: dict[str, Any]) -> tuple[Phrase | None, list[tuple[str, str]]]:
@@ -216,8 +221,8 @@ def parse_pack(text: str, source: str) -> tuple[Phrase, ...]:
     of the pack, each with its line and what to write instead; nothing of a faulty pack is taken.
     """
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        document = tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
         found = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
         place = f"{source}:{found[1]}" if found else f"{source}:{len(text.splitlines())}"
         what = re.sub(r"\s*\(at .*\)$", "", str(error))

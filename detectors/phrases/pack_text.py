@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
+
+import tomli
 
 from detectors.phrases.lexicon import Phrase, parse_pack
 
@@ -52,7 +53,7 @@ def pack_text(phrases: Iterable[Phrase], heading: str) -> str:
 
 def with_entry(text: str, phrase: Phrase) -> str:
     """The pack with a phrase more, at its end. Raises LexiconError if the pack then has an error."""
-    defaults = tomllib.loads(text).get("defaults", {})
+    defaults = tomli.loads(text).get("defaults", {})
     changed = f"{text.rstrip()}\n\n{entry_text(phrase, defaults)}"
     if parse_pack(changed, "pack")[-1] != phrase:
         # A default that cannot be undone by an entry, such as a gap: written without any.

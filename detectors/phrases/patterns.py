@@ -106,7 +106,7 @@ class ViewPatterns:
     def repeatable(self, string: str, row: Row) -> None:
         """Note a string that is also looked for with letters repeated."""
         letters = collapsed(string)
-        self.before_run.update(letters[place - 1 : place + 1] for place in range(1, len(letters) - 1))
+        self.before_run.update(map(str.__add__, letters, letters[1:-1]))
         if letters != string:
             add(self.collapsed, letters, row)
 
@@ -174,9 +174,9 @@ def _apart(words: list[str]) -> Iterable[str]:
     yield " ".join(joined)
     for number, word in enumerate(words):
         for cut in range(2, len(word) - 1):
-            pieces = word[:cut], word[cut:]
-            if not any(piece in _EVERYDAY for piece in pieces):
-                yield " ".join([*words[:number], *pieces, *words[number + 1 :]])
+            begin, end = word[:cut], word[cut:]
+            if begin not in _EVERYDAY and end not in _EVERYDAY:
+                yield " ".join([*words[:number], begin, end, *words[number + 1 :]])
 
 
 def _syllables_apart(syllables: tuple[str, ...]) -> Iterable[str]:
@@ -269,10 +269,11 @@ class _Builder:
         sets.words.repeatable(string, row)
         self._repeatable_in_words.update(body)
         if padded == _WHOLE:
+            apart = _row(index, "apart", body, written, False, padded)
             for text in _apart(body.split()):
                 if text != body:
-                    add(sets.words.patterns, f" {text} ", _row(index, "apart", body, written, False, padded))
-            if sum(letter.isalpha() for letter in body) >= 3:
+                    add(sets.words.patterns, f" {text} ", apart)
+            if sum(map(str.isalpha, body)) >= 3:
                 add(sets.leet.patterns, leet_spelling(spelling), _row(index, "plain", body, written))
 
     def finish(self) -> PatternSets:
