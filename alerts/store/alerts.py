@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, case, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerts.alert import UNASSIGNED, Change, Conversation, fold
+from alerts.alert import UNASSIGNED, Change, Conversation, Evidence, fold
 from alerts.store.alert_statements import CONVERSATION, KEY, carrying_on, finding_nobodys, knowing
 from alerts.store.many import execute, inserting, keys_among
 from alerts.store.outbox import OutboxRow, append, lock
@@ -21,6 +21,7 @@ Key = tuple[str, str, str]
 ROWS_PER_STATEMENT = 500
 """Times 20 columns it stays under the 32,767 parameters a statement may have."""
 
+_EVIDENCE = tuple(field.name for field in fields(Evidence))
 _BODY = (
     *("id", "version", "state", "severity", "rule_id", "kind", "platform", "conversation_id"),
     *("agent_id", "agent_name", "team", "opened_at", "changed_at", "closed_at", "owner", "note"),
@@ -190,7 +191,7 @@ def _columns(change: Change, policy_version: int, now: float) -> dict[str, Any]:
         "last_at": change.at,
         "ends_at": change.at + change.cooldown_seconds if change.cooldown_seconds else None,
         "evidence": {
-            **asdict(change.evidence),
+            **{name: getattr(change.evidence, name) for name in _EVIDENCE},
             "extra": dict(change.evidence.extra),
             "rule_name": dict(change.rule_name),
             "category": change.category,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -50,8 +50,9 @@ def _with_id(statement: AnyInsert) -> Insert:
 
 async def add(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]], *beside: Step) -> dict[TextKey, int]:
     """Insert messages, at least one, and return their ids by key; the unique key refuses a second row of a text."""
-    added = await execute(connection, inserting(connection, messages, rows, _with_id), *beside)
-    return {TextKey(r.platform, r.conversation_id, r.message_id, bytes(r.text_sha256)): r.id for r in added}
+    # By place: a row's names are looked up one by one.
+    added: Iterable[Any] = await execute(connection, inserting(connection, messages, rows, _with_id), *beside)
+    return {TextKey(platform, name, message, bytes(sha)): id_ for id_, platform, name, message, sha in added}
 
 
 async def move_deliveries(connection: AsyncConnection, moves: Mapping[int, tuple[str, str | None]]) -> None:
