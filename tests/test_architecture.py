@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "stream": {"stream", "alerts", "detectors"},
 }
 KAFKA = {"faust", "aiokafka", "mode", "confluent_kafka"}
-PURE_LIBRARIES = {"numpy", "scipy", "webrtcvad", "ahocorasick_rs", "daachorse", "ahocorasick", "rjieba"}
+PURE_LIBRARIES = {"numpy", "scipy", "webrtcvad", "ahocorasick_rs", "daachorse", "ahocorasick", "rjieba", "tomli"}
 """What detectors/ may use beside the standard library."""
 IMPURE = {
     *("asyncio", "concurrent", "ctypes", "datetime", "glob", "http", "io", "logging", "multiprocessing"),
