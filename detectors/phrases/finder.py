@@ -23,12 +23,19 @@ class _Strings:
         self.matcher: Matcher = matcher_of(list(patterns), matcher)
         self._met: dict[int, tuple[Pattern, ...]] = {}
 
-    def find(self, text: str, after: int = 0) -> Found:
-        """Every pattern in the text that ends after `after`, and where; padding not counted."""
+    def find(self, text: str, after: int = 0, keep: Callable[[Pattern], bool] | None = None) -> Found:
+        """Every pattern in the text that ends after `after`, and where; padding not counted.
+
+        `keep` is asked of each pattern once, however often it is there.
+        """
         found: Found = []
+        here: dict[int, tuple[Pattern, ...]] = {}
         for start, end, index in self.matcher.find(text):
             if end > after:
-                for pattern in self._met.get(index) or self._meet(index):
+                if (patterns := here.get(index)) is None:
+                    patterns = self._met.get(index) or self._meet(index)
+                    here[index] = patterns = patterns if keep is None else tuple(filter(keep, patterns))
+                for pattern in patterns:
                     found.append((pattern, start + pattern.padded_start, end - pattern.padded_end))
         return found
 
@@ -83,10 +90,17 @@ class Finder:
         return repeats and bool(self.find_in_collapsed(collapsed(whole())))
 
     def find(self, text: str, after: int) -> Found:
-        """Every pattern in the text that ends after `after`, and where; padding not counted."""
-        found = self._strings.find(text, after)
+        """Every pattern in the text that ends after `after`, and where; padding not counted.
+
+        A part of a phrase with gaps is one only where all of its parts are: dozens of phrases begin with the same.
+        """
+
+        def keep(pattern: Pattern) -> bool:
+            return pattern.form != "part" or _follow_each_other(self._gaps[pattern.written], text)
+
+        found = self._strings.find(text, after, keep)
         if any(pattern.form == "part" for pattern, _, _ in found):
-            found += self._of_parts.find(text, after)
+            found += self._of_parts.find(text, after, keep)
         return found
 
     def find_in_collapsed(self, text: str) -> Found:

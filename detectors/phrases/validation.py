@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from detectors.phrases.boundaries import Edges, Segment
 from detectors.phrases.fold import Mapped, View, fold, has_unspaced, is_mark, is_unspaced, run_on_view, words_view
@@ -213,7 +214,13 @@ def _has(text: str, expressions: Sequence[str]) -> list[bool]:
     """For each expression whether the text has it, a Latin one as whole words."""
     folded = fold(text)
     words, run_on = words_view(folded), _ASKED.sub("", run_on_view(folded))
-    return [
-        run_on_view(word) in run_on if has_unspaced(word) else words_view(word) in words
+    return [string in (run_on if is_run_on else words) for string, is_run_on in _in_views(tuple(expressions))]
+
+
+@lru_cache(maxsize=256)
+def _in_views(expressions: tuple[str, ...]) -> tuple[tuple[str, bool], ...]:
+    """Each expression as its view shows it, and whether that is the CJK view: the phrases of a category share them."""
+    return tuple(
+        (run_on_view(word), True) if has_unspaced(word) else (words_view(word), False)
         for word in map(fold, expressions)
-    ]
+    )
