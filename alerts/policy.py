@@ -30,6 +30,9 @@ SHIPPED_PACKS = HERE / "packs"
 Body = Mapping[str, Any]
 """{"rules": TOML text, "packs": {name: TOML text}}"""
 
+LOOK_EVERY_SECONDS = 0.25
+"""How often a process asks for a newer version: most of the two seconds that are promised go into compiling it."""
+
 _LOCK = text("SELECT pg_advisory_xact_lock(7463220)")
 """One that makes a version waits for the other; SQLite has one writer anyway."""
 
@@ -166,7 +169,7 @@ class PolicyKeeper:
         """Tell `follow` that there is a newer version: made here, it is not waited for."""
         self._changed.set()
 
-    async def follow(self, seconds: float = 0.25) -> None:
+    async def follow(self, seconds: float = LOOK_EVERY_SECONDS) -> None:
         """Refresh for ever. Raises what `refresh` raises; the policy before stays in force."""
         while True:
             self._changed.clear()

@@ -9,9 +9,7 @@ from house import services, with_topics
 from lines import Line, arguments, conclude
 
 from stream.settings import Settings
-from tests.test_policy_reload import add_under_load
-
-BAR_SECONDS = 2.0
+from tests.test_policy_reload import SECONDS, add_under_load
 
 
 def main() -> int:
@@ -28,7 +26,7 @@ def main() -> int:
             print(f"{database} …", file=sys.stderr)
             told = asyncio.run(add_under_load(with_topics(settings), here))
             for where, seconds in zip(("chat worker", "HTTP"), told.seconds(), strict=True):
-                lines.append(Line(f"{database}: in force, {where}", seconds, "s", BAR_SECONDS))
+                lines.append(Line(f"{database}: in force, {where}", seconds, "s", SECONDS))
     return conclude(lines, given.json)
 
 

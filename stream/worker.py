@@ -19,7 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerts.config import DatabaseConfig
-from alerts.policy import PolicyKeeper
+from alerts.policy import LOOK_EVERY_SECONDS, PolicyKeeper
 from alerts.store.database import open_engine, reading
 from detectors.phrases.boundaries import chinese_words
 from stream.app import App, BrokerAwaited, assigned, make_app
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Kind = Literal["chat", "audio"]
-POLICY_POLL_SECONDS = 0.25
 READY_SECONDS = 2.0
 """How long the database may take to answer before the worker is not ready."""
 
@@ -97,7 +96,7 @@ class Background(mode.Service):
                     logger.warning("the policy cannot be read, going on trying: %s", error)
                 failed = True
             WAITING.set(self._inbox.waiting())
-            await asyncio.sleep(POLICY_POLL_SECONDS)
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
 
 
 class Process(faust.Worker):

@@ -1,4 +1,4 @@
-"""A phrase that is added soon blocks everywhere, under load; no message is lost or judged by half a policy."""
+"""A phrase that is added blocks everywhere within two seconds, under load; no message is judged by half a policy."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ from tests.services_kafka import KafkaServer
 from tests.workers import Listener, WebProcess, producer, workers
 
 PER_SECOND = 100
-SHARED_MACHINE_SECONDS = 4.5
-"""Until a phrase is in force where other tests run beside this one; `benchmarks/policy_reload.py` has the promised."""
+SECONDS = 2.0
 NEW = "青蛙是个王子"
 """What no shipped pack has."""
 KNOWN = "您这个人就是骗子"
@@ -80,7 +79,7 @@ class Told:
 
 
 async def add_under_load(settings: Settings, folder: Path) -> Told:
-    """Run two chat workers and a web process, send them messages for six seconds, and add the phrase meanwhile."""
+    """Run two chat workers and a web process, send them messages for eight seconds, and add the phrase meanwhile."""
     await upgrade_database(settings)
     _, key = await add_key(settings, "shop", "", who="test", now=time.time())
     texts: dict[str, tuple[float, str]] = {}
@@ -112,7 +111,7 @@ async def add_under_load(settings: Settings, folder: Path) -> Told:
     return Told(version, at, [(*sent, told[name]) for name, sent in texts.items()], answers)
 
 
-async def test_a_phrase_that_is_added_blocks_soon_on_the_topic_and_over_http(
+async def test_a_phrase_that_is_added_blocks_within_two_seconds_on_the_topic_and_over_http(
     kafka: KafkaServer, database_url: str, tmp_path: Path
 ) -> None:
     told = await add_under_load(Broker("kafka", kafka.bootstrap, kafka).settings(database=database_url), tmp_path)
@@ -122,7 +121,7 @@ async def test_a_phrase_that_is_added_blocks_soon_on_the_topic_and_over_http(
             assert (body["action"] == "block") == (body["policy_version"] == told.version), body
         else:
             assert body["action"] == ("block" if text == KNOWN else "allow"), "whatever policy is in force"
-    assert max(told.seconds()) < SHARED_MACHINE_SECONDS
+    assert max(told.seconds()) < SECONDS, "within two seconds"
     last = [body for _, text, body in told.verdicts if text == NEW][-1]
     assert last["action"] == told.answers[-1][1]["action"] == "block"
     assert {body["action"] for asked_at, body in told.answers if asked_at < told.at - 0.5} == {"allow"}

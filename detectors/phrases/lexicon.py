@@ -237,16 +237,15 @@ def parse_pack(text: str, source: str) -> tuple[Phrase, ...]:
         errors.append(f"{source}: phrase is not a list of entries; write [[phrase]] above each")
         entries = []
     phrases: list[Phrase] = []
-    seen: dict[str, str] = {}
+    seen: dict[str, int] = {}
     for number, entry in enumerate(entries):
         phrase, wrong = read_entry(entry, {} if errors else defaults)
         errors += [f"{place_of.of(number, key)}: {what}" for key, what in wrong]
         if phrase is None:
             continue
-        place = place_of.of(number, "id")
-        if phrase.id in seen:
-            errors.append(f"{place}: id {phrase.id} stands in {seen[phrase.id]} already; write another number")
-        seen.setdefault(phrase.id, place)
+        if (first := seen.setdefault(phrase.id, number)) != number:
+            place, known = (place_of.of(one, "id") for one in (number, first))
+            errors.append(f"{place}: id {phrase.id} stands in {known} already; write another number")
         phrases.append(phrase)
     if errors:
         raise LexiconError(tuple(errors))
@@ -264,10 +263,9 @@ def lexicon_of(packs: Mapping[str, str]) -> Lexicon:
         except LexiconError as error:
             errors += error.errors
             continue
-        place_of = _Place(text, source)
         for number, phrase in enumerate(pack):
             if phrase.id in home:
-                place = place_of.of(number, "id")
+                place = _Place(text, source).of(number, "id")
                 errors.append(f"{place}: id {phrase.id} stands in {home[phrase.id]} already; write another number")
             home.setdefault(phrase.id, source)
             phrases.append(phrase)

@@ -165,12 +165,13 @@ def _apart(words: list[str]) -> Iterable[str]:
         return
     if len(words) > 1 and len(joined) >= 6:
         yield joined
-    long = [at for at, word in enumerate(words) if len(word) >= 3]
     if len(words) <= 3:
         yield from (" ".join(c) for c in product(*([w, " ".join(w)] if len(w) >= 3 else [w] for w in words)))
     else:
         # Any of many words may be spelled out, but each choice of them would be a string of its own.
-        yield from (" ".join([*words[:at], *words[at], *words[at + 1 :]]) for at in long)
+        for at, word in enumerate(words):
+            if len(word) >= 3:
+                yield " ".join([*words[:at], *word, *words[at + 1 :]])
     yield " ".join(joined)
     for number, word in enumerate(words):
         for cut in range(2, len(word) - 1):

@@ -210,11 +210,11 @@ class Validator:
         return any(there and not its_own for there, its_own in zip(inside, own, strict=True))
 
 
-def _has(text: str, expressions: Sequence[str]) -> list[bool]:
+def _has(text: str, expressions: tuple[str, ...]) -> list[bool]:
     """For each expression whether the text has it, a Latin one as whole words."""
     folded = fold(text)
     words, run_on = words_view(folded), _ASKED.sub("", run_on_view(folded))
-    return [string in (run_on if is_run_on else words) for string, is_run_on in _in_views(tuple(expressions))]
+    return [string in (run_on if is_run_on else words) for string, is_run_on in _in_views(expressions)]
 
 
 @lru_cache(maxsize=256)
