@@ -20,8 +20,8 @@ from alerts.store import messages as message_store
 from alerts.store.conversations import ConversationKey
 from alerts.store.database import in_transaction
 from alerts.store.messages import TextKey
-from detectors.speech_rate import rate_from_words
 from detectors.timing import hear
+from detectors.words_rate import rate_from_words
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,14 +14,13 @@ import orjson
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from alerts.policy_cache import phrases_of
 from alerts.rules import RuleSet, parse_rules
 from alerts.store import audit
 from alerts.store.database import insert, reading, writing
 from alerts.store.many import POSTGRES
 from alerts.store.tables import policies
-from detectors.phrases.boundaries import chinese_words
 from detectors.phrases.engine import PhraseEngine
-from detectors.phrases.lexicon import lexicon_of
 
 HERE = Path(__file__).parent
 SHIPPED_RULES = HERE / "rules.toml"
@@ -63,7 +62,7 @@ def compiled(version: int, body: Body) -> Policy:
     """Compile a policy. Raises LexiconError or RuleError naming file, line and remedy. Takes up to seconds of CPU."""
     return Policy(
         version=version,
-        phrases=PhraseEngine(lexicon_of(body["packs"]), chinese_words),
+        phrases=phrases_of(body["packs"]),
         rules=parse_rules(body["rules"], "rules.toml"),
     )
 

@@ -16,8 +16,9 @@ from lines import Line
 
 from detectors.arrays import FloatArray
 from detectors.decode import RATE, encode_mulaw
+from stream.audio_records import audio_record
 from stream.operate import upgrade_database
-from stream.records import Record, audio_record
+from stream.records import Record
 from stream.settings import Settings
 from stream.topics import group_name, topic_name
 from tests.services_kafka import KafkaServer

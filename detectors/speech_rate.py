@@ -1,8 +1,6 @@
-"""How fast a side speaks: counts syllable nuclei in the sound, or characters and words in a transcript."""
+"""How fast a side speaks: counts syllable nuclei in the sound."""
 
 from __future__ import annotations
-
-import re
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +90,6 @@ LOOKS_BACK_HOPS = 4
 WINDOW_STEPS = 10 * STEPS_PER_SECOND
 LEAST_STEPS = 3 * STEPS_PER_SECOND
 BASELINE_AFTER_SECONDS = 8.0
-SHORTEST_TURN_SECONDS = 0.3
 
 _UNKNOWN_FLOOR = 200.0
 _LOOP = (
@@ -100,9 +97,6 @@ _LOOP = (
     *("climbing", "extreme", "age", "peak_voicing", "since_nucleus"),
 )
 """The scalars of a row that the automaton moves hop by hop."""
-
-_CJK = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U000323af]")
-_WORD = re.compile(r"[^\W_]+(?:[’'-][^\W_]+|(?<=\d)[.,:]\d+)*")
 
 
 _HEARD_BY_HOP = (np.hanning(HOP_SAMPLES * FRAME_HOPS + 1)[:-1] ** 2).reshape(FRAME_HOPS, HOP_SAMPLES).sum(axis=1)
@@ -272,16 +266,3 @@ def close_second(state: State, slow: BoolArray, stand_still: BoolArray) -> dict[
         "speech_rate.spm": rate * 60,
         "speech_rate.heard_seconds": speech / STEPS_PER_SECOND,
     }
-
-
-def rate_from_words(text: str, start_seconds: float, end_seconds: float) -> float | None:
-    """Characters (字) or words a minute of one transcript turn; None when it is empty or shorter than 0.3 s.
-
-    A text with Chinese, Japanese or Korean characters is counted in characters (letters and digits, no spaces, no
-    punctuation), any other in words: "don't", "well-known" and "1,200" are one each.
-    """
-    seconds = end_seconds - start_seconds
-    if seconds < SHORTEST_TURN_SECONDS:
-        return None
-    count = sum(map(str.isalnum, text)) if _CJK.search(text) else len(_WORD.findall(text))
-    return count * 60 / seconds if count else None

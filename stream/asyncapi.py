@@ -15,7 +15,8 @@ from alerts.intake.schema import CallEvent, ChatMessage, Turn
 from alerts.web.live_bodies import MESSAGES
 from alerts.web.log_bodies import LogRow
 from detectors.decode import RATES
-from stream.records import LONGEST_CHUNK_SECONDS, MAX_VALUE_BYTES
+from stream.audio_records import LONGEST_CHUNK_SECONDS
+from stream.records import MAX_VALUE_BYTES
 from stream.settings import Settings
 from stream.topics import Topic, group_name, topics
 

@@ -17,16 +17,17 @@ from alerts.intake.schema import CallEvent, Turn
 from alerts.keep_calls import Baseline, CallRow, ScoreRow, read_baselines
 from alerts.policy import PolicyKeeper
 from detectors.bank import Bank
-from detectors.speech_rate import rate_from_words
 from detectors.values import Chunk, Score
+from detectors.words_rate import rate_from_words
 from stream.app import App, raw_topic
+from stream.audio_records import parse_audio
 from stream.call_keeper import CallKeeper
 from stream.calls import DEGRADED_SECONDS, Call, Calls, learn
 from stream.holds import Holds
 from stream.inbox import Inbox, Item, Stopping
 from stream.metrics import CALLS, EVENTS, LOST_SECONDS, SCORE_LAG_SECONDS, STALE_CHUNKS
 from stream.rebuild import Rebuilder
-from stream.records import BadRecord, parse_audio, parse_call_event, parse_turn
+from stream.records import BadRecord, parse_call_event, parse_turn
 from stream.rejected import Rejects
 from stream.score_feed import ScoreFeed, score_record
 

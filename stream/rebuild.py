@@ -16,10 +16,11 @@ from alerts.policy import Policy
 from detectors.bank import Bank
 from detectors.values import Chunk
 from stream.app import App
+from stream.audio_records import parse_audio
 from stream.calls import Calls
 from stream.inbox import Item
 from stream.kafka_client import reader
-from stream.records import BadRecord, parse_audio
+from stream.records import BadRecord
 from stream.topics import topic_name
 
 logger = logging.getLogger(__name__)

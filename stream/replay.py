@@ -15,18 +15,11 @@ from alerts.config import HookConfig
 from alerts.hooks.hook import BadHook
 from alerts.intake.maps import MAPS
 from detectors.decode import RATE
+from stream.audio_records import audio_record
 from stream.command import Progressed, progress_bar
 from stream.kafka_client import connection
 from stream.recordings import AUDIO_SUFFIXES, SHORTEST_SAMPLES, RecordingError, Track, read_recording
-from stream.records import (
-    BadRecord,
-    Record,
-    audio_record,
-    call_event_record,
-    parse_call_event,
-    parse_chat,
-    parse_turn,
-)
+from stream.records import BadRecord, Record, call_event_record, parse_call_event, parse_chat, parse_turn
 from stream.settings import Settings
 from stream.topics import topic_name
 

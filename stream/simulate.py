@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from detectors.decode import encode_mulaw, to_pcm16
 from detectors.values import SIDES_OF_A_CALL
+from stream.audio_records import audio_record
 from stream.kafka_client import connection
-from stream.records import Record, audio_record, call_event_record, chat_record, turn_record
+from stream.records import Record, call_event_record, chat_record, turn_record
 from stream.scenes import CallEvent, ChatLine, Event, Speech, Turn, plan
 from stream.settings import Settings
 from stream.topics import topic_name

@@ -10,7 +10,8 @@ import numpy as np
 
 from detectors.arrays import FloatArray
 from detectors.decode import RATE
-from stream.records import Record, audio_record, call_event_record
+from stream.audio_records import audio_record
+from stream.records import Record, call_event_record
 
 RECORD_SAMPLES = RATE // 5
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -132,3 +134,10 @@ def test_nothing_about_an_agents_voice_is_more_than_acoustic() -> None:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
             if forbidden.search(line):
                 assert allowed.search(line), f"{relative(path)}:{number}: {line.strip()[:80]}"
+
+
+def test_the_chat_worker_loads_nothing_of_sound() -> None:
+    code = "import sys, stream.chat, stream.worker; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    sound = {"numpy", "scipy", "webrtcvad", "librosa", "detectors.bank", "detectors.decode", "stream.audio"}
+    assert not sound & set(loaded.split()), "a killed worker comes back the later for it"

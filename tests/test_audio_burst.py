@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from stream.records import Record, audio_record, call_event_record
+from stream.audio_records import audio_record
+from stream.records import Record, call_event_record
 from stream.settings import Settings
 from tests.builders_calls import post
 from tests.test_poison import publish

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from stream.records import MAX_VALUE_BYTES, BadRecord, parse_audio, parse_chat, parse_turn
+from stream.audio_records import parse_audio
+from stream.records import MAX_VALUE_BYTES, BadRecord, parse_chat, parse_turn
 from tests.builders_records import PARSERS, golden
 
 MESSAGE = golden("chat.messages")["value"]

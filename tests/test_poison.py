@@ -20,13 +20,13 @@ from sqlalchemy import select
 
 from alerts.store.tables import holds, messages
 from stream import doctor, rejects
+from stream.audio_records import parse_audio
 from stream.kafka_client import connection
 from stream.records import (
     BadRecord,
     Record,
     chat_record,
     header_map,
-    parse_audio,
     parse_call_event,
     parse_chat,
     parse_turn,

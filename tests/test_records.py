@@ -10,16 +10,8 @@ import pytest
 import soundfile
 
 from stream.asyncapi import TAKEN, TOLD
-from stream.records import (
-    Record,
-    audio_record,
-    call_event_record,
-    chat_record,
-    parse_audio,
-    parse_call_event,
-    parse_chat,
-    turn_record,
-)
+from stream.audio_records import audio_record, parse_audio
+from stream.records import Record, call_event_record, chat_record, parse_call_event, parse_chat, turn_record
 from tests.builders_audio import side_by_side, tone
 from tests.builders_records import GOLDEN, PARSERS, golden, value_of, written_of_call, written_of_chat
 

@@ -11,9 +11,10 @@ import soundfile
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from detectors.values import Chunk
+from stream.audio_records import parse_audio
 from stream.kafka_client import connection
 from stream.recordings import read_recording
-from stream.records import header_map, parse_audio, parse_call_event, parse_chat
+from stream.records import header_map, parse_call_event, parse_chat
 from stream.replay import ReplayError, pieces, read_lines, replay
 from stream.settings import Settings
 from stream.topics import topic_name

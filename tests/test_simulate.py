@@ -14,10 +14,11 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 import stream
 from detectors.decode import RATE
-from detectors.speech_rate import rate_from_words
 from detectors.values import Chunk
+from detectors.words_rate import rate_from_words
+from stream.audio_records import parse_audio
 from stream.kafka_client import connection
-from stream.records import Record, parse_audio, parse_call_event, parse_chat, parse_turn
+from stream.records import Record, parse_call_event, parse_chat, parse_turn
 from stream.scenes import CallEvent, ChatLine, Event, Speech, Turn, plan, roster, scenes
 from stream.settings import Settings
 from stream.simulate import Centre, simulate

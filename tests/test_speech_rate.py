@@ -7,7 +7,7 @@ from benchmarks.audio_bank import counted as counted_together
 from benchmarks.audio_clips import SHARED, clips_of
 from benchmarks.audio_disturb import babble, lose_packets, quieter, telephone_band, white_noise
 from detectors.bank import Bank
-from detectors.speech_rate import rate_from_words
+from detectors.words_rate import rate_from_words
 from tests.builders_audio import AGENT, call, column, cut, manifest, recording, scores_of, silence, tone, voice
 
 TOO_SHORT_SECONDS = 1.2

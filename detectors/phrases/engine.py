@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -11,7 +12,7 @@ from detectors.phrases import disguises
 from detectors.phrases.boundaries import Segment
 from detectors.phrases.finder import SHOWN, Finder, Found, last_numbers
 from detectors.phrases.fold import Mapped, View, fold, run_on_view, spaced_words, squeezed_views
-from detectors.phrases.lexicon import Lexicon, Match
+from detectors.phrases.lexicon import KEYS, Lexicon, Match, Phrase
 from detectors.phrases.memory import EMPTY, TAIL_CODE_POINTS, SpeakerMemory
 from detectors.phrases.patterns import patterns_of
 from detectors.phrases.validation import Candidate, Validator
@@ -47,13 +48,39 @@ class PhraseEngine:
         `segment` cuts Chinese texts into words (`boundaries.segmenter`); without it a phrase of one character must
         stand alone and longer ones are taken anywhere. `matcher` names a library of `automaton.installed_matchers()`.
         """
+        sets = patterns_of(lexicon)
+        finders = [Finder.of(view, matcher) for view in (sets.words, sets.run_on, sets.leet)]
+        self._set_up(lexicon, segment, finders, last_numbers(sets.words.patterns))
+
+    def _set_up(
+        self, lexicon: Lexicon, segment: Segment | None, finders: Sequence[Finder], numbers: frozenset[str] | None
+    ) -> None:
         self.lexicon = lexicon
         self._segment = segment
-        sets = patterns_of(lexicon)
-        self._words, self._run_on, self._leet = (Finder(view, matcher) for view in (sets.words, sets.run_on, sets.leet))
+        self._words, self._run_on, self._leet = self._finders = finders
+        self._last_numbers = numbers
         self._find_words, self._find_run_on = self._words.matcher.find, self._run_on.matcher.find
-        self._last_numbers = last_numbers(sets.words.patterns)
-        self.matcher = next((f.matcher.name for f in (self._words, self._run_on) if f.matcher.name != "none"), "none")
+        self.matcher = next((f.matcher.name for f in finders if f.matcher.name != "none"), "none")
+
+    def saved(self) -> bytes | None:
+        """All that was compiled, for `restored`; None where the matcher's library cannot say."""
+        finders = [finder.saved() for finder in self._finders]
+        if None in finders:
+            return None
+        phrases = [tuple(getattr(phrase, name) for name in KEYS) for phrase in self.lexicon.phrases]
+        return marshal.dumps((phrases, finders, self._last_numbers))
+
+    @classmethod
+    def restored(cls, data: bytes, segment: Segment | None = None) -> PhraseEngine:
+        """The engine that `saved` told of, in a tenth of the time that compiling takes.
+
+        Like Python's own compiled files, `data` must be whole, written by the same code and from a trusted place.
+        """
+        phrases, finders, numbers = marshal.loads(data)
+        engine = cls.__new__(cls)
+        lexicon = Lexicon(tuple(Phrase(*values) for values in phrases))
+        engine._set_up(lexicon, segment, [Finder.restored(values) for values in finders], numbers)
+        return engine
 
     def read(self, text: str, side: Side, memory: SpeakerMemory = EMPTY) -> Reading:
         """The hits of one message and the memory after it. Takes any text, lone surrogates too; linear in its length.
@@ -97,7 +124,7 @@ class PhraseEngine:
     def _words_may_hit(self, tail: str, own: str, words: str) -> bool:
         if not tail:
             text, after = f" {words} ", 1
-        elif words.replace(" ", "").isdecimal() and self._last_numbers.isdisjoint(words.split()):
+        elif words.replace(" ", "").isdecimal() and self._ends_no_phrase(words.split()):
             return False  # most words in Chinese messages are numbers, and most of those no phrase ends with
         else:
             earlier = f" {spaced_words(tail)}"[-self._words.reach :]
@@ -106,6 +133,9 @@ class PhraseEngine:
         if not places:
             return False
         return self._words.may_hit(places, text, after, own, lambda: f" {spaced_words(tail)} {words} ")
+
+    def _ends_no_phrase(self, numbers: Sequence[str]) -> bool:
+        return self._last_numbers is not None and self._last_numbers.isdisjoint(numbers)
 
     def _run_on_may_hit(self, tail: str, own: str, run_on: str) -> bool:
         earlier = ""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
-from detectors.phrases.automaton import Matcher, matcher_of
+from detectors.phrases.automaton import Matcher, matcher_of, matcher_restored
 from detectors.phrases.boundaries import may_stand_alone
-from detectors.phrases.patterns import Pattern, Patterns, ViewPatterns, collapsed, has_run
+from detectors.phrases.patterns import Pattern, Patterns, Row, ViewPatterns, collapsed, has_run
 
 SHOWN = ("plain", "apart", "halves", "pinyin")
 """Forms whose place is a candidate by itself."""
@@ -18,10 +19,14 @@ Found = list[tuple[Pattern, int, int]]
 class _Strings:
     """An automaton and what its strings stand for."""
 
-    def __init__(self, patterns: Patterns, matcher: str | None) -> None:
-        self.rows = list(patterns.values())
-        self.matcher: Matcher = matcher_of(list(patterns), matcher)
+    def __init__(self, rows: list[Row | list[Row]], matcher: Matcher) -> None:
+        self.rows = rows
+        self.matcher = matcher
         self._met: dict[int, tuple[Pattern, ...]] = {}
+
+    @classmethod
+    def of(cls, patterns: Patterns, matcher: str | None) -> _Strings:
+        return cls(list(patterns.values()), matcher_of(list(patterns), matcher))
 
     def find(self, text: str, after: int = 0, keep: Callable[[Pattern], bool] | None = None) -> Found:
         """Every pattern in the text that ends after `after`, and where; padding not counted.
@@ -46,19 +51,44 @@ class _Strings:
         return patterns
 
 
+class _Rest(NamedTuple):
+    gaps: dict[str, tuple[str, ...]]
+    before_run: set[str]
+    alone: set[str]
+    """Phrases of one letter that count only where it is a word by itself."""
+    reach: int
+    """How far before a message what ends in it may begin, letters written once."""
+
+
 class Finder:
     """The automata of one view and what their strings stand for."""
 
-    def __init__(self, sets: ViewPatterns, matcher: str | None) -> None:
-        self._strings = _Strings(sets.patterns, matcher)
-        self._of_own_runs = _Strings(sets.collapsed, matcher)
-        self._of_parts = _Strings(sets.parts, matcher)
-        self._gaps = sets.gaps
-        self._before_run = sets.before_run
-        self._alone = {letter for letter, is_alone in sets.letters.items() if is_alone}
+    def __init__(self, strings: Sequence[_Strings], rest: _Rest) -> None:
+        self._strings, self._of_own_runs, self._of_parts = self._all = strings
+        self._rest = rest
+        self._gaps, self._before_run, self._alone, self.reach = rest
         self.matcher = self._strings.matcher
-        self.reach = max(map(len, sets.patterns), default=1) - 1
-        """How far before a message what ends in it may begin, letters written once."""
+
+    @classmethod
+    def of(cls, sets: ViewPatterns, matcher: str | None) -> Finder:
+        """Compile what is looked for in a view; `matcher` as for `automaton.matcher_of`."""
+        alone = {letter for letter, is_alone in sets.letters.items() if is_alone}
+        reach = max(map(len, sets.patterns), default=1) - 1
+        strings = [_Strings.of(one, matcher) for one in (sets.patterns, sets.collapsed, sets.parts)]
+        return cls(strings, _Rest(sets.gaps, sets.before_run, alone, reach))
+
+    def saved(self) -> tuple[Any, ...] | None:
+        """Plain values that `restored` makes the same Finder of; None where the matcher's library cannot say."""
+        matchers = [strings.matcher.saved() for strings in self._all]
+        if None in matchers:
+            return None
+        return matchers, [strings.rows for strings in self._all], tuple(self._rest)
+
+    @classmethod
+    def restored(cls, values: tuple[Any, ...]) -> Finder:
+        """The Finder that `saved` told of."""
+        matchers, rows, rest = values
+        return cls([_Strings(*one) for one in zip(rows, map(matcher_restored, matchers), strict=True)], _Rest(*rest))
 
     def may_hit(self, places: Places, text: str, after: int, own: str, whole: Callable[[], str]) -> bool:
         """Whether a phrase may end in `text` after `after`, by the places its strings were found at; `whole` gives the
@@ -109,21 +139,14 @@ class Finder:
         return found + self._of_own_runs.find(text)
 
 
-class _Every(frozenset[str]):
-    """A set of everything."""
-
-    def isdisjoint(self, other: Iterable[object]) -> bool:
-        return False
-
-
-def last_numbers(patterns: Iterable[str]) -> frozenset[str]:
-    """The numbers that are the last word of some string of the Latin view."""
+def last_numbers(patterns: Iterable[str]) -> frozenset[str] | None:
+    """The numbers that are the last word of some string of the Latin view; None where any may end one."""
     numbers = set()
     for string in patterns:
         if string[-1].isdecimal() or string[-1] == " " and string[-2].isdecimal():
             first, blank, last = string.rstrip().rpartition(" ")
             if not blank or string[-1] != " ":
-                return _Every()  # it may begin or end within a number
+                return None  # it may begin or end within a number
             numbers.add(last)
     return frozenset(numbers)
 

@@ -84,7 +84,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "boundary": get_args(Boundary),
     "pinyin": get_args(Pinyin),
 }
-_KEYS = tuple(field.name for field in fields(Phrase))
+KEYS = tuple(field.name for field in fields(Phrase))
 _ENTRY = re.compile(r"^\s*\[\[\s*phrase\s*\]\]")
 _ID = re.compile(r"[a-z_]+\.[a-z]{2,3}\.\d{3,6}")
 
@@ -170,11 +170,11 @@ def read_entry(entry: dict[str, Any], defaults: dict[str, Any]) -> tuple[Phrase 
 
     `defaults` are the values of its category, by category, for what the entry does not say.
     """
-    wrong = [(key, f'unknown key "{key}"; did you mean {meant(key, _KEYS)}?') for key in entry if key not in _KEYS]
+    wrong = [(key, f'unknown key "{key}"; did you mean {meant(key, KEYS)}?') for key in entry if key not in KEYS]
     for key in ("id", "phrase"):
         if key not in entry:
             wrong.append((key, f'the entry has no {key}; write {key} = "..."'))
-    wrong += [(key, error) for key, value in entry.items() if key in _KEYS and (error := _value_error(key, value))]
+    wrong += [(key, error) for key, value in entry.items() if key in KEYS and (error := _value_error(key, value))]
     if wrong:
         return None, wrong
     if not _ID.fullmatch(entry["id"]):
@@ -203,8 +203,8 @@ def _read_defaults(table: Any, source: str) -> tuple[dict[str, Any], list[str]]:
         return {}, [f"{source}: defaults are not given by category; write [defaults.abuse] above them"]
     for category, values in table.items():
         for key, value in values.items():
-            if key not in _KEYS or key in ("id", "phrase", "category", "aliases"):
-                allowed = tuple(name for name in _KEYS if name not in ("id", "phrase", "category", "aliases"))
+            if key not in KEYS or key in ("id", "phrase", "category", "aliases"):
+                allowed = tuple(name for name in KEYS if name not in ("id", "phrase", "category", "aliases"))
                 errors.append(f'{source}: [defaults.{category}] has "{key}"; did you mean {meant(key, allowed)}?')
             elif error := _value_error(key, value):
                 errors.append(f"{source}: [defaults.{category}] {error}")
