@@ -18,7 +18,8 @@ RUN /build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --no-inde
  && /worker/bin/python -m compileall -q /worker/lib && /web/bin/python -m compileall -q /web/lib
 
 FROM python:3.13-slim AS base
-ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# There is no home: compiled phrases are kept in /tmp.
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 XDG_CACHE_HOME=/tmp
 RUN useradd --system --uid 10001 --no-create-home tonewatch
 WORKDIR /tmp
 USER 10001

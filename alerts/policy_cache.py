@@ -35,11 +35,10 @@ _HASH_BYTES = hashlib.sha256().digest_size
 def phrases_of(packs: Mapping[str, str], folder: Path | None = None) -> PhraseEngine:
     """The compiled phrases of some packs: name -> TOML text. Raises LexiconError where they must be compiled.
 
-    Kept in `folder`, or else in this user's own under the one for temporary files.
+    Kept in `folder`, or else in `tonewatch` where this user's programs keep what can be made again.
     """
     packs = dict(sorted(packs.items()))  # a database may give them in another order
-    folder = folder or Path(tempfile.gettempdir()) / f"tonewatch-phrases-{os.getuid()}"
-    file = folder / hashlib.sha256(_compiler() + orjson.dumps(packs)).hexdigest()
+    file = (folder or _caches() / "tonewatch") / hashlib.sha256(_compiler() + orjson.dumps(packs)).hexdigest()
     engine = _read(file)
     if engine is None:
         engine = PhraseEngine(lexicon_of(packs), chinese_words)
@@ -56,6 +55,16 @@ def _compiler() -> bytes:
     for path in sorted(source.glob("*.py")):
         code.update(path.read_bytes())
     return code.digest()
+
+
+def _caches() -> Path:
+    """As the XDG Base Directory Specification says; for a user without a home the folder of temporary files."""
+    if named := os.environ.get("XDG_CACHE_HOME"):
+        return Path(named)
+    try:
+        return Path.home() / ".cache"
+    except RuntimeError:
+        return Path(tempfile.gettempdir())
 
 
 def _is_ours(folder: Path) -> bool:
@@ -79,7 +88,7 @@ def _read(file: Path) -> PhraseEngine | None:
 def _write(file: Path, data: bytes) -> None:
     """Put it there whole or not at all; without it the next start compiles."""
     try:
-        file.parent.mkdir(mode=0o700, exist_ok=True)
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not _is_ours(file.parent):
             return
         with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as new:

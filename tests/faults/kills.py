@@ -36,6 +36,7 @@ async def kills(
         for number in range(times):
             await state.share((number + 1) / (times + 1))
             victim = chance.choice(state.workers)
+            await victim.until_ready()  # to be killed on the way back is kind 2
             if number % 2:
                 await state.kill(victim)
             else:
