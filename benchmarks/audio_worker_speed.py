@@ -28,8 +28,10 @@ RECORD_SECONDS = 0.2
 """One side's talk; records of 200 to 500 ms are usual, and the shorter ones are harder to keep up with."""
 CALLS = 500
 """Two records each, one a side, every 0.2 s."""
-ROUNDS = 20
+ROUNDS = 40
 REPEATS = 3
+LOOK_SECONDS = 0.2
+"""How often the worker is asked how far it is, which costs it some milliseconds."""
 NO_OP_RATIO = 2.0
 FIRST_SCORE_SECONDS = 2.0
 NO_OP = """
@@ -98,7 +100,7 @@ async def ours(settings: Settings, folder: Path, backlog: int) -> float:
                 return (backlog - started) / (now - began)
             if taken >= 500 and not started:
                 began, started = now, taken
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(LOOK_SECONDS)
 
 
 async def no_op(settings: Settings, folder: Path, backlog: int) -> float:

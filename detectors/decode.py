@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from detectors.arrays import FloatArray
 
 Encoding = Literal["s16le", "s16be", "pcmu", "pcma"]
+_ENCODINGS = get_args(Encoding)
 RATE = 8000
 RATES = (8000, 16000, 32000, 48000)
 FULL_SCALE = 32768.0
@@ -47,8 +48,8 @@ def decode(payload: bytes, encoding: Encoding, rate: int, channels: int) -> Floa
     Raises ValueError with a sentence when the bytes do not hold whole samples of every channel, or when encoding,
     rate or channel count is none that we take.
     """
-    if encoding not in get_args(Encoding):
-        raise ValueError(f"the encoding is {encoding!r}; write one of {', '.join(get_args(Encoding))}")
+    if encoding not in _ENCODINGS:
+        raise ValueError(f"the encoding is {encoding!r}; write one of {', '.join(_ENCODINGS)}")
     if rate not in RATES:
         raise ValueError(f"the rate is {rate} Hz; write one of {', '.join(map(str, RATES))}")
     if channels not in (1, 2):

@@ -93,6 +93,22 @@ class NoTables(TableManager):
             await self.recovery.start()
 
 
+class Offsets(faust.Monitor):
+    """Faust's monitor, for how far partitions are read: what an event takes we measure ourselves (`metrics.py`)."""
+
+    def on_message_in(self, *_: Any) -> None:
+        """Count nothing."""
+
+    def on_stream_event_in(self, *_: Any) -> None:
+        """Time nothing."""
+
+    def on_stream_event_out(self, *_: Any) -> None:
+        """Time nothing."""
+
+    def on_message_out(self, *_: Any) -> None:
+        """Count nothing."""
+
+
 async def _fetch_without_waiting(*arguments: Any, **_: Any) -> None:
     """Let fetches return soon."""
     # Faust hard-codes the wait and offers no setting, hence the private names; the client exists from here on.
@@ -129,6 +145,7 @@ def make_app(settings: Settings, worker: str, worker_id: str, *, from_earliest: 
         topic_disable_leader=True,  # no leader topic: tables are not used
         table_standby_replicas=0,
         TableManager=NoTables,
+        Monitor=Offsets,
         web_enabled=False,  # no login, and it would listen on every address
         # An exception that leaves an agent would acknowledge its message: stop the worker instead.
         agent_supervisor=mode.CrashingSupervisor,

@@ -190,9 +190,9 @@ class AudioWorker:
             )
             self._keeper.put_changes(changes)
             over = over_limits(policy.rules, call.rules, call.conversation, score)
-            for side, metrics in score.sides.items():
-                for metric in metrics:
-                    self._bank.over_limit(score.conversation_id, side, metric, (side, metric) in over)
+            for side, metric in over ^ call.over:
+                self._bank.over_limit(score.conversation_id, side, metric, (side, metric) in over)
+            call.over = over
             LOST_SECONDS.inc(max(0.0, score.lost_seconds - call.lost_seconds))
             call.lost_seconds = score.lost_seconds
             call.at_seconds = score.at_seconds

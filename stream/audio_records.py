@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, get_args
 
 from pydantic import ValidationError
@@ -42,9 +43,9 @@ def parse_audio(key: bytes | None, value: bytes | None, headers: Any) -> Chunk:
         raise BadRecord("key", "no key; the key of audio.frames is the conversation_id")
     if not value:
         raise BadRecord("empty", "no audio in the value")
-    encoding, rate, channels = _audio_format(names)
+    encoding, rate, channels = _audio_format(names.get("content-type", b""))
     seq, offset_ms = _number(names, "seq"), _number(names, "offset_ms")
-    sides = _sides(names, channels)
+    sides = _sides(names.get("sides", b""), channels)
     try:
         conversation_id = checked_name(key.decode("utf-8"))
         samples = decode(value, encoding, rate, channels)
@@ -59,9 +60,10 @@ def parse_audio(key: bytes | None, value: bytes | None, headers: Any) -> Chunk:
     return Chunk(conversation_id, sides, samples, rate, seq, offset_ms / 1000)
 
 
-def _audio_format(headers: Mapping[str, bytes]) -> tuple[Encoding, int, int]:
-    """Return (encoding, rate, channels) of `content-type`."""
-    text = headers.get("content-type", b"").decode("ascii", "replace").lower()
+@lru_cache(maxsize=64)
+def _audio_format(content_type: bytes) -> tuple[Encoding, int, int]:
+    """Return (encoding, rate, channels). Raises BadRecord."""
+    text = content_type.decode("ascii", "replace").lower()
     kind, _, rest = text.partition(";")
     parameters = dict(part.strip().partition("=")[::2] for part in rest.split(";") if "=" in part)
     kind = kind.strip()
@@ -93,9 +95,10 @@ def _number(headers: Mapping[str, bytes], name: str) -> int:
     return int(text)
 
 
-def _sides(headers: Mapping[str, bytes], channels: int) -> tuple[Side, ...]:
-    """Return the side of each channel."""
-    text = headers.get("sides", b"").decode("ascii", "replace")
+@lru_cache(maxsize=64)
+def _sides(header: bytes, channels: int) -> tuple[Side, ...]:
+    """Return the side of each channel. Raises BadRecord."""
+    text = header.decode("ascii", "replace")
     sides = tuple(part.strip() for part in text.split(",")) if text else ()
     known = get_args(Side)
     if len(sides) != channels or len(set(sides)) != channels or any(side not in known for side in sides):

@@ -37,6 +37,8 @@ class Call:
     at_seconds: float = 0.0
     """The call's own time that was scored last."""
     row_at_seconds: float = -1.0
+    over: frozenset[tuple[Side, str]] = frozenset()
+    """(side, metric) of what was past its limit in that second."""
     tails: dict[Side, SpeakerMemory] = field(default_factory=dict)
     """The last words of each side, for phrases that lie across turns."""
 
