@@ -61,9 +61,9 @@ def decode(payload: bytes, encoding: Encoding, rate: int, channels: int) -> Floa
             f"send a multiple of {width * channels} bytes"
         )
     if encoding == "pcmu":
-        samples = _MULAW[np.frombuffer(payload, np.uint8)]
+        samples = _MULAW.take(np.frombuffer(payload, np.uint8))
     elif encoding == "pcma":
-        samples = _ALAW[np.frombuffer(payload, np.uint8)]
+        samples = _ALAW.take(np.frombuffer(payload, np.uint8))
     else:
         samples = np.frombuffer(payload, "<i2" if encoding == "s16le" else ">i2").astype(np.float32)
         samples *= np.float32(1 / FULL_SCALE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -83,6 +84,7 @@ class AudioWorker:
             await self._rebuilder.rebuild(batch, self._policies.policy, self._bank, self._calls)
             chunks: list[Chunk] = []
             bad: list[tuple[Item, BadRecord]] = []
+            taken: Counter[str] = Counter()
             for item in batch:
                 if self.holds.keeps(item):
                     continue
@@ -93,7 +95,9 @@ class AudioWorker:
                     self._degrade(item)
                     if self.holds.bad(item, error):
                         bad.append((item, error))
-                EVENTS.labels(topic=item.topic).inc()
+                taken[item.topic] += 1
+            for topic, count in taken.items():
+                EVENTS.labels(topic=topic).inc(count)
             if chunks:
                 # In a thread: a blocked event loop would hold up rebalances and the health port.
                 await self._conclude(await asyncio.to_thread(self._bank.push, chunks))

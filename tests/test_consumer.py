@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from faust.transport.drivers import aiokafka
 
-from stream.consumer import PromptService
+from stream.consumer import LOOK_AGAIN_SECONDS, Consumer, PromptService
 
 
 class Waiter(PromptService):
@@ -90,3 +91,17 @@ async def test_a_wait_is_ended_by_the_end_of_the_service(waiter: Waiter) -> None
     asyncio.get_running_loop().call_later(0.05, waiter._stopped.set)
     result = await waiter.wait_first(asyncio.Event().wait())
     assert result.stopped
+
+
+@pytest.mark.parametrize(("full", "waits"), [(set(), 1.0), ({"audio.frames-0"}, LOOK_AGAIN_SECONDS)])
+async def test_where_a_partition_is_full_the_others_are_not_waited_for(
+    full: set[str], waits: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # With a backlog the full one may have room again in a moment, and its records are fetched already.
+    async def fetched(self: Consumer, timeout: float) -> tuple[float, None]:  # noqa: ASYNC109
+        return timeout, None
+
+    monkeypatch.setattr(aiokafka.Consumer, "_wait_next_records", fetched)
+    consumer = Consumer.__new__(Consumer)
+    consumer._buffered_partitions = full  # type: ignore[assignment]
+    assert await consumer._wait_next_records(1.0) == (waits, None)
