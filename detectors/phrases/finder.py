@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -60,6 +61,17 @@ class _Rest(NamedTuple):
     """How far before a message what ends in it may begin, letters written once."""
 
 
+class _Owners(NamedTuple):
+    """What a string stands for, as far as `may_hit` asks; made when it is met, for most never are."""
+
+    shown: bool
+    run: bool
+    gaps: tuple[tuple[str, ...], ...]
+    """The parts of each phrase with gaps that it is the telling part of."""
+    beside: re.Pattern[str] | None
+    """One more part of each of these: mostly none is there, and one search tells."""
+
+
 class Finder:
     """The automata of one view and what their strings stand for."""
 
@@ -68,6 +80,7 @@ class Finder:
         self._rest = rest
         self._gaps, self._before_run, self._alone, self.reach = rest
         self.matcher = self._strings.matcher
+        self._owners: dict[int, _Owners] = {}
 
     @classmethod
     def of(cls, sets: ViewPatterns, matcher: str | None) -> Finder:
@@ -97,27 +110,38 @@ class Finder:
         Spares the way back to the message where only exceptions, lone parts of gaps, repeated letters and letters
         within words are found.
         """
-        gaps: set[str] = set()
         within: set[str] = set()
         repeats = False
         for start, end, index in places:
             if end <= after:
                 continue
-            owners = self._strings.rows[index]
-            for _, form, _, written, *_ in [owners] if isinstance(owners, tuple) else owners:
-                if form in SHOWN:
-                    if end - start > 1 or (letter := text[start]) not in self._alone:
-                        return True
-                    if letter not in within and may_stand_alone(letter, own):
-                        return True
-                    within.add(letter)
-                elif form == "part":
-                    gaps.add(written)
-                elif form == "run":
-                    repeats = repeats or start == 0 or text[start - 1 : start + 1] in self._before_run
-        if any(_follow_each_other(self._gaps[written], text) for written in gaps):
-            return True
+            owners = self._owners.get(index) or self._meet(index)
+            if owners.shown:
+                if end - start > 1 or (letter := text[start]) not in self._alone:
+                    return True
+                if letter not in within and may_stand_alone(letter, own):
+                    return True
+                within.add(letter)
+            if owners.run:
+                repeats = repeats or start == 0 or text[start - 1 : start + 1] in self._before_run
+            if owners.beside is not None and owners.beside.search(text, after):
+                if any(_follow_each_other(parts, text) for parts in owners.gaps):
+                    return True
         return repeats and bool(self.find_in_collapsed(collapsed(whole())))
+
+    def _meet(self, index: int) -> _Owners:
+        rows = self._strings.rows[index]
+        rows = [rows] if isinstance(rows, tuple) else rows
+        forms = {form for _, form, *_ in rows}
+        telling = {self._gaps[written]: part for _, form, _, written, _, _, _, part, _ in rows if form == "part"}
+        others = {max((*parts[:part], *parts[part + 1 :]), key=len) for parts, part in telling.items()}
+        owners = self._owners[index] = _Owners(
+            shown=not forms.isdisjoint(SHOWN),
+            run="run" in forms,
+            gaps=tuple(telling),
+            beside=re.compile("|".join(map(re.escape, sorted(others)))) if others else None,
+        )
+        return owners
 
     def find(self, text: str, after: int) -> Found:
         """Every pattern in the text that ends after `after`, and where; padding not counted.
