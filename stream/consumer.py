@@ -59,6 +59,16 @@ class Consumer(PromptService, aiokafka.Consumer):
     messages a second the four tasks a record took a tenth of the worker's time; nearly no delivery waits.
     """
 
+    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Commit what was acknowledged, but nothing while the group joins anew: it comes again to whoever gets it.
+
+        Kafka answers such a commit after the join, by when its generation is gone, and refuses it: the member that has
+        just joined must join once more, and everybody waits for that.
+        """
+        if self.app.rebalancing:
+            return False
+        return await super().commit(topics, start_new_transaction)
+
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109  (Faust's signature)
         """Wait for records of the partitions that have room, and soon look again which these are.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 
 import pytest
 from faust.transport.drivers import aiokafka
@@ -105,3 +106,16 @@ async def test_where_a_partition_is_full_the_others_are_not_waited_for(
     consumer = Consumer.__new__(Consumer)
     consumer._buffered_partitions = full  # type: ignore[assignment]
     assert await consumer._wait_next_records(1.0) == (waits, None)
+
+
+@pytest.mark.parametrize("rebalancing", [True, False])
+async def test_nothing_is_committed_while_the_group_joins_anew(
+    rebalancing: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def committed(self: Consumer, *_: object) -> bool:
+        return True
+
+    monkeypatch.setattr(aiokafka.Consumer, "commit", committed)
+    consumer = Consumer.__new__(Consumer)
+    consumer.app = SimpleNamespace(rebalancing=rebalancing)  # type: ignore[assignment]
+    assert await consumer.commit() is not rebalancing
