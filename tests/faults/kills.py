@@ -36,7 +36,7 @@ async def kills(
         for number in range(times):
             await state.share((number + 1) / (times + 1))
             victim = chance.choice(state.workers)
-            await victim.until_ready()  # to be killed on the way back is kind 2
+            await state.caught_up()  # each kill has a stall of its own; kind 2 kills what is on its way back
             if number % 2:
                 await state.kill(victim)
             else:

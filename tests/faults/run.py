@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -24,24 +24,16 @@ from stream.supervise import Child, Supervisor
 from stream.topics import topic_name
 from tests.faults import check, worker_with_points
 from tests.faults.line import Bar, Line
+from tests.faults.worker import Worker, until
 from tests.messages import Traffic, traffic
-from tests.services import free_port
 from tests.services_kafka import KafkaServer
 from tests.services_postgres import PostgresServer
-from tests.workers import Listener, environment, status
+from tests.workers import Listener, environment
 
-READY_SECONDS = 60.0
 SILENT_SECONDS = 60.0
 """So long without a new verdict at the end and what is missing is missing."""
 DELIVERY_MS = 180_000
 """A message is published over an outage as well; the clients' own 40 s would give it up."""
-
-
-async def until(true: Callable[[], bool]) -> None:
-    while True:
-        if true():
-            return
-        await asyncio.sleep(0.01)
 
 
 @dataclass(frozen=True)
@@ -55,36 +47,6 @@ class Place:
     kafka: KafkaServer | None = None
     embedded: EmbeddedBroker | None = None
     postgres: PostgresServer | None = None
-
-
-@dataclass
-class Worker:
-    """One of the supervised: its health port, and a supervisor where it comes and goes alone."""
-
-    name: str
-    supervisor: Supervisor
-    port: int = field(default_factory=free_port)
-
-    @property
-    def pid(self) -> int | None:
-        return self.supervisor.pid(self.name)
-
-    @property
-    def is_ready(self) -> bool:
-        return status(f"http://127.0.0.1:{self.port}/readyz") == 200
-
-    async def running(self) -> int:
-        """Wait until it runs; its pid."""
-        await until(lambda: self.pid is not None)
-        assert self.pid is not None
-        return self.pid
-
-    async def until_ready(self) -> None:
-        end = time.monotonic() + READY_SECONDS
-        while not await asyncio.to_thread(lambda: self.is_ready):
-            if time.monotonic() > end:
-                raise AssertionError(f"{self.name} was not ready within {READY_SECONDS:g} s")
-            await asyncio.sleep(0.1)
 
 
 class Run:
@@ -102,6 +64,9 @@ class Run:
         """What was broken when, and the longest stalls: to be read beside the workers' log."""
         self.published: dict[str, float] = {}
         """Message id -> monotonic time of its delivery report."""
+        self.verdicts: Listener | None = None
+        self._first: dict[str, float] = {}
+        self._read = 0
         self.sent = 0
         self.faults = 0
         self.exits: list[float] = []
@@ -138,6 +103,22 @@ class Run:
     async def share(self, part: float) -> None:
         """Wait until this part of the messages has been sent."""
         await until(lambda: self.sent >= part * len(self.traffic.messages))
+
+    def answered(self) -> dict[str, float]:
+        """Message id -> monotonic time of its first verdict, as far as they have come."""
+        if self.verdicts is not None:
+            records, arrived = self.verdicts.records, self.verdicts.arrived
+            for record, at in zip(records[self._read :], arrived[self._read :], strict=False):
+                self._read += 1
+                self._first.setdefault(orjson.loads(record.value)["message_id"], at)
+        return self._first
+
+    async def caught_up(self) -> None:
+        """Wait until what is published by now has its verdict; one that does not come is told of at the end."""
+        asked = set(self.published)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SILENT_SECONDS):
+                await until(lambda: asked <= self.answered().keys())
 
     async def kill(self, worker: Worker, number: signal.Signals = signal.SIGKILL) -> int:
         """Signal a worker once it runs; its pid."""
@@ -196,11 +177,12 @@ async def run(
         for worker in () if is_published_before_ready else state.workers:
             await worker.until_ready()
         async with Listener(place.settings, "chat.verdicts") as verdicts, _publisher(place.settings) as client:
+            state.verdicts = verdicts
             telling = asyncio.create_task(_tell(state, verdicts, f"{kind}, {place.broker}, {place.database}", say))
             async with asyncio.TaskGroup() as both:
                 both.create_task(_publish(state, client, per_second))
                 both.create_task(_made(fault, state))
-            first = await _all_answered(state, verdicts)
+            first = await _all_answered(state)
             telling.cancel()
             said = check.said(verdicts, state.traffic)
     finally:
@@ -254,20 +236,14 @@ async def _publish(state: Run, client: AIOKafkaProducer, per_second: float) -> N
     await asyncio.gather(*reports)
 
 
-async def _all_answered(state: Run, verdicts: Listener) -> dict[str, float]:
+async def _all_answered(state: Run) -> dict[str, float]:
     """Wait for the last verdict; message id -> monotonic time of its first one."""
-    first: dict[str, float] = {}
-    read = 0
-    moved = time.monotonic()
-    while len(first) < len(state.traffic.messages) and time.monotonic() - moved < SILENT_SECONDS:
-        for record, at in zip(verdicts.records[read:], verdicts.arrived[read:], strict=False):
-            read += 1
-            name = orjson.loads(record.value)["message_id"]
-            if name not in first:
-                first[name] = at
-                moved = time.monotonic()
+    moved, before = time.monotonic(), 0
+    while (count := len(state.answered())) < len(state.traffic.messages) and time.monotonic() - moved < SILENT_SECONDS:
+        if count != before:
+            moved, before = time.monotonic(), count
         await asyncio.sleep(0.05)
-    return first
+    return state.answered()
 
 
 def _longest_stall(state: Run, first: dict[str, float]) -> float:
