@@ -30,7 +30,7 @@ Body = Mapping[str, Any]
 """{"rules": TOML text, "packs": {name: TOML text}}"""
 
 LOOK_EVERY_SECONDS = 0.25
-"""How often a process asks for a newer version: most of the two seconds that are promised go into compiling it."""
+"""How often a process asks for a newer version: who must compile it needs most of the two seconds that are promised."""
 
 _LOCK = text("SELECT pg_advisory_xact_lock(7463220)")
 """One that makes a version waits for the other; SQLite has one writer anyway."""

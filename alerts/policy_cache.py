@@ -21,6 +21,7 @@ from pathlib import Path
 import orjson
 
 import detectors.phrases
+from detectors.phrases.automaton import installed_matchers
 from detectors.phrases.boundaries import chinese_words
 from detectors.phrases.engine import PhraseEngine
 from detectors.phrases.lexicon import lexicon_of
@@ -51,7 +52,8 @@ def phrases_of(packs: Mapping[str, str], folder: Path | None = None) -> PhraseEn
 def _compiler() -> bytes:
     """What compiles: other code or another library makes other automata of the same packs."""
     source = Path(detectors.phrases.__file__).parent
-    code = hashlib.sha256(f"{sys.version} daachorse {version('daachorse')}".encode())
+    matcher = installed_matchers()[0]
+    code = hashlib.sha256(f"{sys.version} {matcher} {version(matcher)}".encode())
     for path in sorted(source.glob("*.py")):
         code.update(path.read_bytes())
     return code.digest()

@@ -73,7 +73,7 @@ class Consumer(PromptService, aiokafka.Consumer):
         """Wait for records of the partitions that have room, and soon look again which these are.
 
         Faust asks for them alone and waits a second for one, though a partition that was full may have room again and
-        thousands of records fetched: a worker with a backlog stood still for half of its time.
+        thousands of records fetched: a worker with a backlog stood still for a third of its time.
         """
         return await super()._wait_next_records(LOOK_AGAIN_SECONDS if self._buffered_partitions else timeout)
 

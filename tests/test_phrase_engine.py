@@ -254,6 +254,7 @@ HOSTILE: dict[str, Callable[[int], str]] = {
     "marks": lambda n: "i" + "\u0301" * n,
     "words": lambda n: "id iot shut up " * (n // 15),
     "gaps": lambda n: "保证" * (n // 4) + "退款" * (n // 4),
+    "lone parts of gaps": lambda n: "保证" * (n // 2),
     "exceptions": lambda n: "防骗子" * (n // 3),
     "negated": lambda n: "不能骗子，" * (n // 5),
 }

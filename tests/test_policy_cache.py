@@ -9,6 +9,7 @@ import pytest
 from alerts import policy_cache
 from alerts.policy import read_files
 from alerts.policy_cache import phrases_of
+from detectors.phrases import automaton
 from detectors.phrases.boundaries import chinese_words
 from detectors.phrases.engine import PhraseEngine
 from detectors.phrases.lexicon import LexiconError, lexicon_of
@@ -66,6 +67,22 @@ def test_the_shipped_packs_find_the_same_in_ordinary_turns_and_in_what_agents_mu
 @pytest.mark.parametrize("matcher", ["ahocorasick_rs", "pyahocorasick"])
 def test_a_library_that_cannot_say_what_it_compiled_keeps_nothing(matcher: str) -> None:
     assert PhraseEngine(lexicon_of(PACKS), matcher=matcher).saved() is None
+
+
+def test_without_the_library_that_can_say_it_packs_are_compiled_and_nothing_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "kept"
+    first = hits_of(phrases_of(PACKS, folder))
+    monkeypatch.setattr(automaton, "_LADDER", automaton._LADDER[1:])
+    policy_cache._compiler.cache_clear()
+    try:
+        engine = phrases_of(PACKS, folder)
+    finally:
+        policy_cache._compiler.cache_clear()
+    # Nor is what the other library made taken up, which nobody could read.
+    assert engine.matcher == "ahocorasick_rs" and hits_of(engine) == first
+    assert len(list(folder.iterdir())) == 1
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,7 @@ class Finder:
         within words are found.
         """
         within: set[str] = set()
+        asked: set[int] = set()
         repeats = False
         for start, end, index in places:
             if end <= after:
@@ -124,8 +125,9 @@ class Finder:
                 within.add(letter)
             if owners.run:
                 repeats = repeats or start == 0 or text[start - 1 : start + 1] in self._before_run
-            if owners.beside is not None and owners.beside.search(text, after):
-                if any(_follow_each_other(parts, text) for parts in owners.gaps):
+            if owners.beside is not None and index not in asked:
+                asked.add(index)  # once, or a text of nothing but one part would cost its length squared
+                if owners.beside.search(text, after) and any(_follow_each_other(parts, text) for parts in owners.gaps):
                     return True
         return repeats and bool(self.find_in_collapsed(collapsed(whole())))
 
