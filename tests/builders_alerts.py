@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerts.alert import Change, Conversation, Evidence
 from alerts.config import DatabaseConfig
+from alerts.policy import SHIPPED_RULES
 from alerts.rules import RuleSet, parse_rules
 from alerts.store.database import open_engine
 from alerts.store.schema import upgrade
@@ -19,6 +20,8 @@ START = 1_700_000_000.0
 
 CALL = Conversation("call", "k-1", "call", agent_id="a-1", agent_name="Lin", team="refunds", language="zh")
 CHAT = Conversation("openim", "c-1", "chat", agent_id="a-1", agent_name="Lin", team="refunds", language="zh")
+
+SHIPPED = parse_rules(SHIPPED_RULES.read_text(encoding="utf-8"), "rules.toml")
 
 
 def rules_of(*bodies: str) -> RuleSet:

@@ -13,8 +13,6 @@ import numpy as np
 import pytest
 from playwright.sync_api import sync_playwright
 
-from alerts.policy import SHIPPED_RULES
-from alerts.rules import RuleSet, parse_rules
 from detectors.values import Side
 from detectors.volume import active_speech_level
 from stream.recordings import read_recording
@@ -26,13 +24,12 @@ from stream.report.page import page_of, parts_of
 from stream.report.picture import drawing_of, png_of, wrapped
 from stream.report.values import Report
 from stream.report.words import Words, clock, signed
+from tests.builders_alerts import SHIPPED
 from tests.builders_report import tone
 from tests.shared_data import shared_data
 
 # librosa loads audioread, which imports these on Python 3.11 and 3.12; neither is ours to change.
 pytestmark = pytest.mark.filterwarnings("ignore:'(aifc|audioop|sunau)' is deprecated:DeprecationWarning")
-
-RULES: RuleSet = parse_rules(SHIPPED_RULES.read_text(encoding="utf-8"), "rules.toml")
 
 
 def call(name: str) -> Path:
@@ -45,17 +42,17 @@ def truth(name: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def louder() -> Report:
-    return measure(call("agent_louder_12db"), RULES, language="en")
+    return measure(call("agent_louder_12db"), SHIPPED, language="en")
 
 
 @pytest.fixture(scope="module")
 def silent() -> Report:
-    return measure(call("dead_air_8s_and_35s"), RULES, language="zh")
+    return measure(call("dead_air_8s_and_35s"), SHIPPED, language="zh")
 
 
 @pytest.fixture(scope="module")
 def interrupting() -> Report:
-    return measure(call("agent_interrupts_caller"), RULES, language="en")
+    return measure(call("agent_interrupts_caller"), SHIPPED, language="en")
 
 
 def test_a_louder_agent_is_one_alert_soon_after_the_change(louder: Report) -> None:
@@ -98,7 +95,7 @@ def test_interruptions_and_overtalk_are_those_of_the_schedule(interrupting: Repo
 
 
 def test_a_call_without_anything_has_no_alert_and_says_so() -> None:
-    report = measure(call("polite_turn_taking"), RULES, language="en")
+    report = measure(call("polite_turn_taking"), SHIPPED, language="en")
     assert report.alerts == () and report.talk.interruptions == ()
     page = page_of(report, Words("en", "en"))
     assert "The rules raised no alert" in page and "<table" not in page
@@ -107,7 +104,7 @@ def test_a_call_without_anything_has_no_alert_and_says_so() -> None:
 def test_shorter_pieces_as_on_a_line_are_judged_alike(louder: Report, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "CHUNK_SAMPLES", 1600)
     monkeypatch.setattr(measuring, "contour", lambda sound, speech, progressed: np.full(len(speech), np.nan))
-    again = measure(call("agent_louder_12db"), RULES, language="en")
+    again = measure(call("agent_louder_12db"), SHIPPED, language="en")
     assert again.alerts == louder.alerts
     for one, other in zip(again.sides, louder.sides, strict=True):
         np.testing.assert_array_equal(one.speech, other.speech)
@@ -117,7 +114,7 @@ def test_shorter_pieces_as_on_a_line_are_judged_alike(louder: Report, monkeypatc
 
 def test_on_hold_silence_is_no_alert(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "contour", lambda sound, speech, progressed: np.full(len(speech), np.nan))
-    report = measure(call("dead_air_8s_and_35s"), RULES, language="zh", holds=[(51.0, 84.0)])
+    report = measure(call("dead_air_8s_and_35s"), SHIPPED, language="zh", holds=[(51.0, 84.0)])
     assert report.alerts == ()
     assert [event.kind for event in report.talk.events] == ["dead_air", "hold"]
     assert report.talk.longest_silence is not None and report.talk.longest_silence[1] < 51
@@ -188,13 +185,13 @@ def test_a_name_from_outside_is_only_text(tmp_path: Path) -> None:
     (written,) = make_report(path, output=tmp_path / "page.html", language="en")
     page = written.read_text(encoding="utf-8")
     assert "<script>alert(1)" not in page and "&lt;script&gt;alert(1)" in page
-    report = measure(path, RULES)
+    report = measure(path, SHIPPED)
     assert "&lt;script&gt;" in drawing_of(report, Words("en", "en"))
 
 
 @pytest.mark.parametrize("seconds", [0.05, 0.9, 12.5])
 def test_one_channel_is_a_side_and_the_page_says_what_is_missing(tmp_path: Path, seconds: float) -> None:
-    report = measure(tone(tmp_path / "mono.wav", seconds, rate=44100), RULES, language="en")
+    report = measure(tone(tmp_path / "mono.wav", seconds, rate=44100), SHIPPED, language="en")
     assert [side.side for side in report.sides] == ["agent"]
     page = page_of(report, Words("en", "en"))
     assert "The recording has one channel (Agent)" in page
@@ -205,7 +202,7 @@ def test_one_channel_is_a_side_and_the_page_says_what_is_missing(tmp_path: Path,
 
 
 def test_silence_gives_a_page_without_figures_instead_of_an_error(tmp_path: Path) -> None:
-    report = measure(tone(tmp_path / "nothing.wav", 20.0, channels=2, size=0.0), RULES, language="en")
+    report = measure(tone(tmp_path / "nothing.wav", 20.0, channels=2, size=0.0), SHIPPED, language="en")
     page = page_of(report, Words("en", "en"))
     assert "nan" not in page.lower().replace("finance", "") and "—" in page
     assert [alert.rule_id for alert in report.alerts] == ["turns.dead_air"]
@@ -213,7 +210,7 @@ def test_silence_gives_a_page_without_figures_instead_of_an_error(tmp_path: Path
 
 def test_sides_may_be_the_other_way_round(louder: Report, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "contour", lambda sound, speech, progressed: np.full(len(speech), np.nan))
-    other = measure(call("agent_louder_12db"), RULES, language="en", sides=("customer", "agent"))
+    other = measure(call("agent_louder_12db"), SHIPPED, language="en", sides=("customer", "agent"))
     sides: list[Side] = [side.side for side in other.sides]
     assert sides == ["agent", "customer"]
     assert other.sides[1].level_dbov == louder.sides[0].level_dbov

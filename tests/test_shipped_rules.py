@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,15 +8,13 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-import alerts
 from alerts.alert import Change, Conversation
 from alerts.engine import RuleStates, judge_score, over_limits
-from alerts.rules import parse_rules
 from detectors.bank import Bank
 from detectors.values import Chunk, Side
+from tests.builders_alerts import SHIPPED
 from tests.shared_data import shared_data
 
-RULES = parse_rules((Path(alerts.__file__).parent / "rules.toml").read_text(encoding="utf-8"), "rules.toml")
 PAUSE_SECONDS = 0.3
 
 
@@ -30,8 +27,8 @@ def _listen(samples: NDArray[np.float32], rate: int, language: str) -> list[tupl
     for seq, first in enumerate(range(0, samples.shape[1], rate)):
         piece = samples[:, first : first + rate].copy()
         for score in bank.push([Chunk("k-1", sides, piece, rate, seq, first / rate)]):
-            states, changes = judge_score(RULES, states, who, score, score.at_seconds)
-            over = over_limits(RULES, states, who, score)
+            states, changes = judge_score(SHIPPED, states, who, score, score.at_seconds)
+            over = over_limits(SHIPPED, states, who, score)
             for side, metrics in score.sides.items():
                 for metric in metrics:
                     bank.over_limit("k-1", side, metric, (side, metric) in over)
