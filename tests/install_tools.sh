@@ -16,12 +16,14 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "installing$need"
     log=$(mktemp)
     export DEBIAN_FRONTEND=noninteractive
+    # Another apt may be at work, as on a machine that has just started: waited for, five minutes at most.
+    export APT_CONFIG="$log.conf" && echo 'DPkg::Lock::Timeout "300";' >"$APT_CONFIG"
     if sh -c "$line" >"$log" 2>&1; then
-        rm -f "$log"
+        rm -f "$log" "$log.conf"
         exit 0
     fi
     tail -n 20 "$log" >&2
-    rm -f "$log"
+    rm -f "$log" "$log.conf"
 fi
 echo "the tests need$need; run as root: $line" >&2
 exit 1
