@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from alerts.store import audit
 from alerts.store.database import insert, reading, writing
 from alerts.store.many import POSTGRES
 from alerts.store.tables import policies
+from detectors.phrases.boundaries import chinese_words
 from detectors.phrases.engine import PhraseEngine
 
 HERE = Path(__file__).parent
@@ -124,8 +125,10 @@ async def _latest(connection: AsyncConnection) -> Any:
 class PolicyKeeper:
     """Holds the policy in force for one process and follows the database."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, taken_over: Callable[[Policy], None] = lambda policy: None) -> None:
+        """`taken_over` is called with each policy that has come into force."""
         self._engine = engine
+        self._taken_over = taken_over
         self._policy: Policy | None = None
         self._refreshing = asyncio.Lock()
         self._changed = asyncio.Event()
@@ -162,6 +165,8 @@ class PolicyKeeper:
             body = (await connection.execute(select(policies.c.body).where(policies.c.version == version))).scalar_one()
         # Aside, then swapped whole: the worker goes on judging by the old one meanwhile.
         self._policy = await asyncio.to_thread(compiled, version, body)
+        await asyncio.to_thread(chinese_words, "")  # read beside the work, before the first hit asks
+        self._taken_over(self._policy)
         return True
 
     def changed(self) -> None:

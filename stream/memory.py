@@ -1,4 +1,4 @@
-"""How a process uses its memory: no holes in the heap over months, no search for garbage while it starts."""
+"""How a process uses its memory: no holes in the heap over months, no search for garbage in what stays."""
 
 from __future__ import annotations
 
@@ -32,3 +32,9 @@ def loading() -> Iterator[None]:
         yield
     finally:
         gc.enable()
+
+
+def set_apart() -> None:
+    """Have what is there now never searched for garbage again: it stays, and each search took 70 ms. Once only."""
+    if not gc.get_freeze_count():
+        gc.freeze()

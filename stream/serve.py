@@ -19,6 +19,7 @@ from alerts.sweep import sweep_once
 from alerts.web.app import create_app
 from alerts.web.context import Links
 from stream.feeds import ChatLag, Feeds, tail_scores
+from stream.memory import set_apart
 from stream.operate import retention_of
 from stream.settings import Settings
 from stream.worker import database_config
@@ -53,10 +54,19 @@ def hooks_of(settings: Settings) -> dict[str, HookConfig]:
     return {via: told for via in MAPS} | {via: config(via) for via in ("moderate", "openim", *secrets)}
 
 
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket; with port 0 its port is known, and taken, before anything is said. Raises OSError."""
+    listener = socket.create_server((host, port), backlog=2048)
+    # Every connection inherits it; asyncio sets it only where a socket names its protocol. An answer, which is written
+    # in two parts, otherwise waits 40 ms for a client that acknowledges late.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
 async def serve(settings: Settings) -> None:
     """Serve until told to stop."""
     engine = open_engine(database_config(settings))
-    policies, feeds, lag = PolicyKeeper(engine), Feeds(settings), ChatLag(settings)
+    policies, feeds, lag = PolicyKeeper(engine, lambda _policy: set_apart()), Feeds(settings), ChatLag(settings)
 
     async def sweep() -> None:
         await sweep_once(engine, lambda: policies.policy, time.time(), lagging=await lag())
@@ -85,8 +95,7 @@ async def serve(settings: Settings) -> None:
             purge=lambda: purge_daily(engine, retention_of(settings), time.time),
         ),
     )
-    # Bound here and handed over: port 0 is then known, and taken, before anything is said.
-    listener = socket.create_server((settings.web_host, settings.web_port), backlog=2048)
+    listener = listen(settings.web_host, settings.web_port)
     logger.info("pages on http://%s:%d", *listener.getsockname()[:2])
     config = uvicorn.Config(
         app,

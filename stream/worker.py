@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import gc
 import logging
 import os
 import socket
@@ -19,13 +18,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerts.config import DatabaseConfig
-from alerts.policy import LOOK_EVERY_SECONDS, PolicyKeeper
+from alerts.policy import LOOK_EVERY_SECONDS, Policy, PolicyKeeper
 from alerts.store.database import open_engine, reading
-from detectors.phrases.boundaries import chinese_words
 from stream.app import App, BrokerAwaited, assigned, make_app
 from stream.health import HealthPort
 from stream.inbox import Inbox
-from stream.memory import loading
+from stream.memory import loading, set_apart
 from stream.metrics import POLICY_VERSION, WAITING
 from stream.settings import Settings
 from stream.watchdog import Watchdog
@@ -84,12 +82,7 @@ class Background(mode.Service):
         failed = False
         while not self.should_stop:
             try:
-                if await self._policies.refresh():
-                    POLICY_VERSION.set(self._policies.policy.version)
-                    logger.info("policy %d is in force", self._policies.policy.version)
-                    await asyncio.to_thread(chinese_words, "")  # read beside the work, before the first hit asks
-                    if not gc.get_freeze_count():
-                        gc.freeze()  # what stays is not looked through again and again, 70 ms each time
+                await self._policies.refresh()
                 failed = False
             except Exception as error:
                 if not failed:
@@ -111,7 +104,7 @@ def run_worker(kind: Kind, settings: Settings) -> None:
     name = WorkerName(settings, kind)
     app = make_app(settings, kind, name.name, from_earliest=kind == "chat")
     engine = open_engine(database_config(settings), asks_first=False)
-    policies = PolicyKeeper(engine)
+    policies = PolicyKeeper(engine, _taken_over)
     # Imported here: the chat worker does without numpy and the audio detectors.
     with loading():
         if kind == "chat":
@@ -144,6 +137,13 @@ def run_worker(kind: Kind, settings: Settings) -> None:
         logging.shutdown()
         sys.stdout.flush()
         os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))
+
+
+def _taken_over(policy: Policy) -> None:
+    """Say which policy is in force, with which the process has all that it works with."""
+    POLICY_VERSION.set(policy.version)
+    logger.info("policy %d is in force", policy.version)
+    set_apart()
 
 
 async def _why_not_ready(app: App, engine: AsyncEngine, policies: PolicyKeeper) -> str | None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import inspect
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fastapi.routing import APIRoute
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("detectors", "alerts", "stream")
@@ -134,6 +138,26 @@ def test_nothing_about_an_agents_voice_is_more_than_acoustic() -> None:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
             if forbidden.search(line):
                 assert allowed.search(line), f"{relative(path)}:{number}: {line.strip()[:80]}"
+
+
+def test_no_request_is_handed_to_a_thread() -> None:
+    # FastAPI runs a plain function in one: each of a request's hands its answer back through two locks and a pipe.
+    modules = [importlib.import_module(f"alerts.web.{path.stem}") for path in files("alerts/web")]
+    routes = [
+        route
+        for module in modules
+        for route in getattr(getattr(module, "router", None), "routes", ())
+        if isinstance(route, APIRoute)
+    ]
+    assert len(routes) > 20
+    for route in routes:
+        waiting = [route.dependant]
+        while waiting:
+            asked = waiting.pop()
+            waiting += asked.dependencies
+            call: Any = asked.call
+            runs = call if inspect.isroutine(call) else call.__call__
+            assert inspect.iscoroutinefunction(runs), f"{route.path}: {call} is no async def"
 
 
 def test_the_chat_worker_loads_nothing_of_sound() -> None:

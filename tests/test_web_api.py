@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from alerts.store.database import reading, writing
 from alerts.store.tables import audit, conversations, outbox
 from alerts.web.bodies import AlertBody
 from alerts.web.context import Links
+from stream.serve import listen
 from tests.builders_alerts import database
 from tests.builders_web import (
     HOUR,
@@ -225,3 +227,10 @@ async def test_health_says_what_is_wrong(engine: AsyncEngine) -> None:
             assert ready.json()["problems"] == ["task sweep: ConnectionError: no broker"]
             numbers = (await client.get("/metrics")).text
     assert "tonewatch_web_clients 0.0" in numbers and 'tonewatch_web_task_failures_total{task="relay"} 0.0' in numbers
+
+
+def test_an_answer_is_not_held_back_until_the_client_acknowledges() -> None:
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

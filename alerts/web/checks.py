@@ -51,7 +51,7 @@ class Caller:
             raise refusal(web, via, 403, f"This key is of platform {theirs}; here one of {platform} is needed")
 
 
-def _caller(
+async def _caller(
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     basic: Annotated[HTTPBasicCredentials | None, Depends(_basic)],
 ) -> Caller:

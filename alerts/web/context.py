@@ -94,7 +94,7 @@ class Web:
         return max(self.relay.behind_seconds(), self.strips.lag_seconds(self.now(), SCORED_WITHIN_SECONDS))
 
 
-def _web_of(connection: HTTPConnection) -> Web:
+async def _web_of(connection: HTTPConnection) -> Web:  # async though it waits for nothing: else a thread would run it
     web = connection.app.state.web
     assert isinstance(web, Web)
     return web

@@ -44,7 +44,7 @@ _REFUSALS = refusals(401, 403)
 _CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
 
 
-def wanted_of(
+async def wanted_of(
     since: Annotated[FiniteFloat | None, Query(alias="from", description="Unix seconds, included")] = None,
     until: Annotated[FiniteFloat | None, Query(alias="to", description="Unix seconds, not included")] = None,
     team: Word | None = None,
