@@ -32,7 +32,8 @@ CONVERSATION = (alerts.c.platform, alerts.c.conversation_id)
 @cache
 def finding_nobodys(dialect: str) -> Select[Any]:
     """Find which of some conversations have alerts that no team is known for."""
-    return select(*CONVERSATION).where(among(dialect, CONVERSATION), alerts.c.team == UNASSIGNED)
+    # Not by the index of teams: nobody's alerts may be all there ever were.
+    return select(*CONVERSATION).where(among(dialect, CONVERSATION), alerts.c.team + "" == UNASSIGNED)
 
 
 def carrying_on(statement: AnyInsert) -> Insert:

@@ -12,12 +12,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
+import orjson
 from sqlalchemy import (
     Column,
     ColumnElement,
     FromClause,
     Insert,
+    LargeBinary,
     Table,
+    Text,
     Update,
     and_,
     bindparam,
@@ -96,18 +99,33 @@ async def execute(connection: AsyncConnection, step: Step, *beside: Step) -> Cur
 
 @cache
 def among(dialect: str, columns: Columns) -> ColumnElement[bool]:
-    """Return the condition that a row's `columns` are one of the keys given as `keys_among`."""
+    """Return the condition that a row's `columns` are one of the keys given as `keys_among`.
+
+    On SQLite they are joined from JSON: of a list of rows it makes no use of an index, but reads the whole table.
+    """
     if dialect != POSTGRES:
-        return tuple_(*columns).in_(bindparam("keys", expanding=True))
+        return and_(*(_plain(column) == value for column, value in zip(columns, _wanted(len(columns)), strict=True)))
     arrays = (bindparam(f"key_{column.name}", type_=_array(column)) for column in columns)
     names = (sql_column(column.name, column.type) for column in columns)
     return tuple_(*columns).in_(select(func.unnest(*arrays).table_valued(*names).render_derived(name="wanted")))
 
 
+def _wanted(columns: int) -> list[ColumnElement[Any]]:
+    """Return the parts of the keys given as JSON, for SQLite."""
+    key = func.json_each(bindparam("keys", type_=Text)).table_valued("value", name="wanted").c.value
+    return [func.json_extract(key, f"$[{number}]") for number in range(columns)]
+
+
+def _plain(column: Column[Any]) -> ColumnElement[Any]:
+    """Return a column as JSON has its values; bytes, which it has not, as hexadecimal digits."""
+    return func.hex(column) if isinstance(column.type, LargeBinary) else column
+
+
 def keys_among(dialect: str, columns: Columns, keys: Collection[Sequence[Any]]) -> dict[str, Any]:
     """Return the parameters of `among`: keys as tuples in the order of `columns`."""
     if dialect != POSTGRES:
-        return {"keys": [tuple(key) for key in keys]}
+        plain = [[part.hex().upper() if isinstance(part, bytes) else part for part in key] for key in keys]
+        return {"keys": orjson.dumps(plain).decode()}
     return {f"key_{column.name}": [key[number] for key in keys] for number, column in enumerate(columns)}
 
 
