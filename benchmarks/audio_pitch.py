@@ -154,7 +154,7 @@ def ours(sound: FloatArray) -> tuple[FloatArray, FloatArray]:
     frames = np.lib.stride_tricks.sliding_window_view(padded[None], spectrum.FRAME_SAMPLES, axis=1)[:, ::HOP_SAMPLES]
     voicing, f0_hz = np.zeros((2, 1, steps * HOPS_PER_STEP), np.float32)
     found = spectrum.analyse(frames, np.zeros(len(hops), int), hops)
-    voicing[0, hops], f0_hz[0, hops] = found[2], found[3]
+    voicing[0, hops], f0_hz[0, hops] = found[-2:]
     columns = np.zeros(1, intonation.STATE)
     contour = intonation.contour(columns, f0_hz, voicing, counts * HOPS_PER_STEP)[0]
     back = intonation.MEDIAN_HOPS // 2

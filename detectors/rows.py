@@ -98,8 +98,8 @@ class Rows:
         # The frames of the first two lost steps reach back to what was heard before; there is nothing in the others.
         begins = lost.copy()
         begins[:, 2:] &= ~(lost[:, 1:-1] & lost[:, :-2])
-        low, high, voicing, f0_hz = self._frames(sound, np.repeat(passes | begins, HOPS_PER_STEP, axis=1))
-        raw = voice_activity.weigh(raw, plain, power, low + high, voicing)
+        *bands, voicing, f0_hz = self._frames(sound, np.repeat(passes | begins, HOPS_PER_STEP, axis=1))
+        raw = voice_activity.weigh(raw, plain, power, sum(bands), voicing)
         hops = counts * HOPS_PER_STEP
         pitch = mine["intonation"]
         pitch_hz = intonation.contour(pitch, f0_hz, np.where(np.repeat(lost, HOPS_PER_STEP, axis=1), 0, voicing), hops)
@@ -108,8 +108,8 @@ class Rows:
         voice_activity.accumulate(active, settled)
         settled_power = volume.accumulate(mine["volume"], power, settled)
         rate = mine["speech_rate"]
-        found = speech_rate.nuclei(rate, low, high, voicing, power, lost, hops)
-        speech_rate.accumulate(rate, *found, settled)
+        found = speech_rate.nuclei(rate, bands, voicing, power, lost, hops)
+        speech_rate.accumulate(rate, found, settled)
         intonation.accumulate(pitch, pitch_hz, settled)
         losses.accumulate(mine["losses"], full_scale, settled_power, settled)
         for state in mine.values():
@@ -157,8 +157,8 @@ class Rows:
         return self._sound[:rows]
 
     def _frames(self, sound: FloatArray, wanted: BoolArray) -> NDArray[np.float32]:
-        """(4, rows, hops): energies, voicing and pitch of the wanted hops; the rest is silence and costs nothing."""
-        out = np.zeros((4, *wanted.shape), np.float32)
+        """(6, rows, hops): what `spectrum.analyse` gives of the wanted hops; the rest is silence and costs nothing."""
+        out = np.zeros((len(spectrum.BANDS_HZ) + 2, *wanted.shape), np.float32)
         row, hop = np.nonzero(wanted)
         if len(row):
             frames = np.lib.stride_tricks.sliding_window_view(sound, spectrum.FRAME_SAMPLES, axis=1)[:, ::_HOP]

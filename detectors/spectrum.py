@@ -17,8 +17,8 @@ TAIL_SAMPLES = FRAME_SAMPLES - HOP_SAMPLES
 STATE = np.dtype([("tail", "f4", (TAIL_SAMPLES,))])
 """The samples before the next hop that its 40 ms frame reaches back to."""
 
-LOW_HZ = (250.0, 800.0)
-HIGH_HZ = (800.0, 2800.0)
+BANDS_HZ = ((250.0, 550.0), (550.0, 950.0), (950.0, 1700.0), (1700.0, 3200.0))
+"""About where the first formant of close and of open vowels lies, and the second of back and of front ones."""
 SHORTEST_LAG = 17
 LONGEST_LAG = 114
 """480 to 70 Hz at 8 kHz."""
@@ -56,23 +56,23 @@ def _fading() -> NDArray[np.float32]:
     return np.asarray(np.clip((FADES_HZ[1] - hertz) / (FADES_HZ[1] - FADES_HZ[0]), 0, 1), np.float32)
 
 
-_LOW, _HIGH = _bins(LOW_HZ), _bins(HIGH_HZ)
+_BANDS = [_bins(band) for band in BANDS_HZ]
 _FADING = _fading()
 _UNBIAS = 1 / _window_correlation()
 _OCTAVES = np.log2(np.arange(SHORTEST_LAG, LONGEST_LAG + 1) / SHORTEST_LAG).astype(np.float32)
 
 
 def analyse(frames: FloatArray, row: IntArray, hop: IntArray) -> FloatArray:
-    """(4, n) of LOW, HIGH, VOICING, F0 for the frames `frames[row, hop]`, each of 320 samples, full scale 1.0.
+    """(6, n) of four BANDS, VOICING, F0 for the frames `frames[row, hop]`, each of 320 samples, full scale 1.0.
 
-    LOW and HIGH are the mean squares in 250-800 and 800-2800 Hz. VOICING is the height of the best period, 0 none to
+    BANDS are the mean squares in BANDS_HZ. VOICING is the height of the best period, 0 none to
     1 perfectly periodic: autocorrelation of the windowed frame divided by the window's own, after Boersma 1993
     ("Accurate short-term analysis of the fundamental frequency"), periods of 17 to 114 samples. F0 in Hz, 0 where
     VOICING is at most 0.5, is the best period of the same with the root of the magnitudes for the power (a generalised
     autocorrelation, Tolonen & Karjalainen 2000): it hears the harmonics alike, be they in a formant or not, so that a
     telephone that takes the fundamental, or a strong first formant, does not double the pitch.
     """
-    out = np.zeros((4, len(row)), np.float32)
+    out = np.zeros((len(BANDS_HZ) + 2, len(row)), np.float32)
     for start in range(0, len(row), _FRAMES_AT_ONCE):
         some = slice(start, start + _FRAMES_AT_ONCE)
         _analyse_some(frames[row[some], hop[some]], out[:, some])
@@ -84,15 +84,16 @@ def _analyse_some(frames: FloatArray, out: FloatArray) -> None:
     power = spectrum.real**2 + spectrum.imag**2
     power[:, :_BLIND_BINS] = 0.0
     scale = np.float32(2 / (FFT_SAMPLES * float(np.sum(_HANN.astype(np.float64) ** 2))))
-    out[0] = power[:, _LOW].sum(axis=1) * scale
-    out[1] = power[:, _HIGH].sum(axis=1) * scale
+    for band, bins in zip(out, _BANDS, strict=False):
+        np.multiply(power[:, bins].sum(axis=1), scale, out=band)
+    voicing, f0_hz = out[-2:]
 
     around, strength = _periods(power, OCTAVE_COST)
     row = np.arange(len(frames))
     best = np.argmax(strength, axis=1)
-    out[2] = np.where(strength[row, best] > 0, np.clip(around[row, best + 1], 0, 1), 0)
+    voicing[:] = np.where(strength[row, best] > 0, np.clip(around[row, best + 1], 0, 1), 0)
 
-    voiced = np.flatnonzero(out[2] > LEAST_VOICING)
+    voiced = np.flatnonzero(voicing > LEAST_VOICING)
     root = power[voiced]
     flat = root[:, : len(_FADING)]
     np.sqrt(flat, out=flat)
@@ -105,7 +106,7 @@ def _analyse_some(frames: FloatArray, out: FloatArray) -> None:
     bend = before - 2 * peak + after
     shift = 0.5 * (before - after) / np.where(np.abs(bend) < 1e-9, -1, bend)
     lag = best + SHORTEST_LAG + np.clip(shift, -0.5, 0.5)
-    out[3, voiced] = np.where((strength[row, best] > 0) & (peak > LEAST_PEAK), RATE / lag, 0)
+    f0_hz[voiced] = np.where((strength[row, best] > 0) & (peak > LEAST_PEAK), RATE / lag, 0)
 
 
 def _periods(power: FloatArray, octave_cost: float) -> tuple[FloatArray, FloatArray]:

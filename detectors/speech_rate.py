@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,37 +16,36 @@ from detectors.columns import (
     STEPS_PER_SECOND,
     Settled,
     State,
+    T,
     alive,
     decibels,
     delay,
 )
 
-_SMOOTHING = np.hanning(7)[1:-1].astype(np.float32) / np.float32(np.hanning(7).sum())
+BAND_WEIGHTS = (0.387, 0.271, 0.099, 0.243)
+"""Of the dB of `spectrum.BANDS_HZ` in the envelope, with what follows found on the shared recordings, clean, disturbed
+and at other tempi: of two bands with one weight each fast speech merged, and every line was worse."""
+BANDS = len(BAND_WEIGHTS)
+_SMOOTHING = np.hanning(6)[1:-1].astype(np.float32) / np.float32(np.hanning(6).sum())
 SMOOTHING_HOPS = len(_SMOOTHING)
-VOICING_HOPS = 4
 FRAME_HOPS = 4
 WINDOW_SECONDS = 25
-INTERVALS_REMEMBERED = 12
 
 STATE = np.dtype(
     [
-        ("low", "f4", (SMOOTHING_HOPS - 1,)),
-        ("high", "f4", (SMOOTHING_HOPS - 1,)),
-        ("voicing", "f4", (VOICING_HOPS,)),
+        ("bands", "f4", (BANDS, SMOOTHING_HOPS - 1)),
+        ("voicing", "f4", (SMOOTHING_HOPS - 1,)),
         ("lost", "?", (FRAME_HOPS - 1,)),
         ("missing", "f4", (SMOOTHING_HOPS - 1,)),
-        ("low_peak", "f4"),
-        ("high_peak", "f4"),
-        ("follower", "f4"),
-        ("floor", "f4"),
+        ("peaks", "f8", (BANDS,)),
+        ("follower", "f8"),
+        ("floor", "f8"),
         ("sounding", "i4"),
         ("held", "i4"),
         ("climbing", "?"),
         ("extreme", "f4"),
         ("age", "i4"),
         ("peak_voicing", "f4"),
-        ("since_nucleus", "i4"),
-        ("intervals", "f4", (INTERVALS_REMEMBERED,)),
         ("waiting", "f8", (SETTLE_STEPS,)),
         ("syllables", "f8", (WINDOW_SECONDS,)),
         ("steps", "f4", (WINDOW_SECONDS,)),
@@ -56,46 +57,35 @@ STATE = np.dtype(
 METRICS = ("speech_rate.syllables_per_second", "speech_rate.spm", "speech_rate.heard_seconds")
 BASELINE_METRIC = "speech_rate.spm"
 
-HYSTERESIS_DB = 1.95
-VOICING_WEIGHT = 0.67
+HYSTERESIS_DB = 2.095
+VOICING_WEIGHT = 0.665
 """Of the dB of the smoothed squared voicing: where a voice breaks or is overlaid, a syllable ends though it is loud."""
 LEAST_PERIODIC = 0.1
-LEAST_VOICING = 0.35
-RANGE_DB = 40.0
+LEAST_VOICING = 0.335
+RANGE_DB = 48.0
 """Each band is held at its running peak minus this, so that noise between words makes no dips of its own."""
-PEAK_FALLS_DB_PER_HOP = 0.01
-FOLLOWER_FALLS_DB_PER_HOP = 0.01
-FLOOR_RISES_DB_PER_HOP = 0.05
-MOST_BELOW_FOLLOWER_DB = 21.5
-LEAST_BELOW_FOLLOWER_DB = 5.0
-SHARE_OF_RANGE = 0.62
+PEAK_FALLS_DB_PER_HOP = 1 / 128
+FOLLOWER_FALLS_DB_PER_HOP = 1 / 256
+FLOOR_RISES_DB_PER_HOP = 3 / 64
+"""Fractions of two: whole sounds are followed at once, and come out to the bit as hop by hop."""
+MOST_BELOW_FOLLOWER_DB = 18.6
+LEAST_BELOW_FOLLOWER_DB = 3.0
+SHARE_OF_RANGE = 0.61
 """A nucleus lies in this upper part of what is between the noise floor and the follower: others' talk lies lower."""
-FLOOR_AFTER_HOPS = 9
+FLOOR_AFTER_HOPS = FRAME_HOPS + SMOOTHING_HOPS
 """The frame and the smoother hold nothing but sound then: digital silence says nothing of a line's noise."""
 LEAST_POWER = 1e-9
 LEAST_HEARD = 0.05
 LONGEST_HELD_HOPS = 10
 """A loss of up to 0.1 s leaves the envelope where it was; a longer one ends the syllable."""
-USUAL_INTERVAL_HOPS = 28.0
-LONGEST_INTERVAL_HOPS = 60
-EXPANSION = 0.16
-LEAST_SYLLABLES, MOST_SYLLABLES = 0.88, 1.03
-"""Syllables a nucleus stands for: (28 hops / mean interval of the last 12 nuclei) ** 0.16, within these bounds, for
-slow speech splits some and fast speech merges some: without it 1.08 of the count at ×0.70 and 0.94 at ×1.50. The bound
-above is what a clear voice, of which nothing merges, is overcounted by; a memory of 24 nuclei and an exponent of 0.35
-kept every tempo within 5 %, but read a made-up voice of 7 syllables a second as 8.4, and outlived the 30 s that
-another worker hears again."""
-LOOKS_BACK_HOPS = 4
-"""A smoothed value stands for the sound this much earlier: 2 hops of smoothing, 1.5 of the 40 ms frame."""
+LOOKS_BACK_HOPS = 3
+"""A smoothed value stands for the sound this much earlier: 1.5 hops of smoothing, 1.5 of the 40 ms frame."""
 WINDOW_STEPS = 10 * STEPS_PER_SECOND
 LEAST_STEPS = 3 * STEPS_PER_SECOND
 BASELINE_AFTER_SECONDS = 8.0
 
 _UNKNOWN_FLOOR = 200.0
-_LOOP = (
-    *("low_peak", "high_peak", "follower", "floor", "sounding", "held"),
-    *("climbing", "extreme", "age", "peak_voicing", "since_nucleus"),
-)
+_LOOP = ("held", "climbing", "extreme", "age", "peak_voicing")
 """The scalars of a row that the automaton moves hop by hop."""
 
 
@@ -107,40 +97,36 @@ _FRAME_SHARES = (_HEARD_BY_HOP / _HEARD_BY_HOP.sum()).astype(np.float32)
 def begin(state: NDArray[np.void], row: int) -> None:
     """Set a new row as after a long silence."""
     state[row] = np.zeros((), STATE)
-    for name in ("low_peak", "high_peak", "follower", "extreme"):
+    for name in ("peaks", "follower", "extreme"):
         state[row][name] = -100.0
     state[row]["floor"] = _UNKNOWN_FLOOR
-    state[row]["since_nucleus"] = LONGEST_INTERVAL_HOPS
-    state[row]["intervals"] = USUAL_INTERVAL_HOPS
 
 
-def envelope(
-    state: State, low: FloatArray, high: FloatArray, voicing: FloatArray, lost: BoolArray, counts: IntArray
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """(rows, hops) each: two bands and the squared voicing in dB, and the share of the smoothed sound that was heard.
+def smoothed(
+    state: State, bands: Sequence[FloatArray], voicing: FloatArray, lost: BoolArray, counts: IntArray
+) -> tuple[list[FloatArray], FloatArray, FloatArray]:
+    """Bands and the squared voicing in dB, and the share of the smoothed sound that was heard; (rows, hops) each.
 
-    Each is the mean of the last 5 hops, weighted by what of a hop's frame was heard: a lost packet makes no dip.
+    Each is the mean of the last 4 hops, weighted by what of a hop's frame was heard: a lost packet makes no dip.
     `state` keeps the hops it needs next.
     """
     missing = _missing(state, lost, counts)
     whole = not missing.any() and not state["missing"].any()
-    heard_voicing = np.square(voicing) * (1 - missing)
-    smooth = [
-        _smooth(np.concatenate([before, fresh], axis=1))
-        for before, fresh in (
-            (state["low"], low),
-            (state["high"], high),
-            (np.square(state["voicing"]) * (1 - state["missing"]), heard_voicing),
-        )
-    ]
-    heard = np.ones(low.shape, np.float32)
+    before = [state["bands"][:, number] for number in range(BANDS)]
+    smooth = [_smooth(np.concatenate([late, fresh], axis=1)) for late, fresh in zip(before, bands, strict=True)]
+    told = np.concatenate([np.square(state["voicing"]), np.square(voicing)], axis=1)
+    if not whole:
+        told *= 1 - np.concatenate([state["missing"], missing], axis=1)
+    smooth.append(_smooth(told))
+    heard = np.ones(voicing.shape, np.float32)
     if not whole:
         heard -= _smooth(np.concatenate([state["missing"], missing], axis=1))
         smooth = [band / np.where((heard < 1) & (heard >= LEAST_HEARD), heard, 1) for band in smooth]
-    for name, fresh in (("low", low), ("high", high), ("missing", missing)):
-        delay(state[name], fresh, counts)
-    periodic = np.maximum(smooth[2], np.float32(LEAST_PERIODIC**2))
-    return decibels(smooth[0]), decibels(smooth[1]), decibels(periodic), heard
+    for late, fresh in zip(before, bands, strict=True):
+        delay(late, fresh, counts)
+    delay(state["missing"], missing, counts)
+    periodic = np.maximum(smooth.pop(), np.float32(LEAST_PERIODIC**2))
+    return [decibels(band) for band in smooth], decibels(periodic), heard
 
 
 def _smooth(values: FloatArray) -> FloatArray:
@@ -159,70 +145,96 @@ def _missing(state: State, lost: BoolArray, counts: IntArray) -> NDArray[np.floa
     return np.asarray(share, np.float32)
 
 
+def envelope(state: State, bands_db: Sequence[FloatArray], periodic_db: FloatArray, counts: IntArray) -> FloatArray:
+    """(rows, hops): the weighted mean of the bands' dB, each held near its running peak, and the voicing's."""
+    mix = periodic_db * np.float32(VOICING_WEIGHT)
+    for number, band in enumerate(bands_db):
+        peak = _falling(state["peaks"][:, number], band, PEAK_FALLS_DB_PER_HOP, counts)
+        mix += np.maximum(band, (peak - RANGE_DB).astype(np.float32)) * np.float32(BAND_WEIGHTS[number])
+    return mix
+
+
+def gate(state: State, envelope_db: FloatArray, sound: BoolArray, counts: IntArray) -> FloatArray:
+    """(rows, hops): what a nucleus must be louder than, in dB of the envelope.
+
+    It lies under a follower of the envelope's peaks, the less the nearer to these the line's noise is. `sound`
+    (rows, hops) is False in digital silence.
+    """
+    follower = _falling(state["follower"], envelope_db, FOLLOWER_FALLS_DB_PER_HOP, counts)
+    tells = _run(state["sounding"], sound, counts) > FLOOR_AFTER_HOPS
+    rises = np.cumsum(tells, axis=1) * FLOOR_RISES_DB_PER_HOP
+    lowest = np.minimum.accumulate(np.where(tells, envelope_db - rises, np.inf), axis=1)
+    floor = np.minimum(lowest, state["floor"][:, None]) + rises
+    floor = np.where(floor >= _UNKNOWN_FLOOR, _UNKNOWN_FLOOR, floor)
+    state["floor"] = _last(floor, counts)
+    range_db = np.where(floor == _UNKNOWN_FLOOR, RANGE_DB, follower - floor)
+    below = np.clip(SHARE_OF_RANGE * range_db, LEAST_BELOW_FOLLOWER_DB, MOST_BELOW_FOLLOWER_DB)
+    return np.asarray(follower - below, np.float32)
+
+
+def _falling(before: FloatArray, values: FloatArray, falls: float, counts: IntArray) -> FloatArray:
+    """(rows, hops): the running peak that falls by `falls` a hop, from `before` (rows,), which becomes the last."""
+    fallen = np.arange(1, values.shape[1] + 1) * falls
+    peak = np.maximum(np.maximum.accumulate(values + fallen, axis=1), before[:, None]) - fallen
+    before[:] = _last(peak, counts)
+    return peak
+
+
+def _run(before: IntArray, flags: BoolArray, counts: IntArray) -> IntArray:
+    """(rows, hops): how many hops in a row are True up to each, `before` (rows,) of them earlier; see `_falling`."""
+    hop = np.arange(1, flags.shape[1] + 1)
+    broken = np.maximum.accumulate(np.where(flags, 0, hop), axis=1)
+    run = hop - broken + np.where(broken == 0, before[:, None], 0)
+    before[:] = _last(run, counts)
+    return np.asarray(run)
+
+
+def _last(values: NDArray[T], counts: IntArray) -> NDArray[T]:
+    """(rows,): each row's value at its last hop."""
+    return values[np.arange(len(values)), counts - 1]
+
+
 def nuclei(
     state: State,
-    low: FloatArray,
-    high: FloatArray,
+    bands: Sequence[FloatArray],
     voicing: FloatArray,
     power: FloatArray,
     lost: BoolArray,
     counts: IntArray,
-) -> tuple[IntArray, FloatArray]:
-    """(rows, hops) twice: 0, or 1 + how many hops ago the nucleus that is certain now was, and its syllables.
+) -> IntArray:
+    """(rows, hops): 0, or 1 + how many hops ago the syllable nucleus that is certain now was.
 
-    After de Jong & Wempe 2009, as a stream: a nucleus is dip-peak-dip with 1.95 dB on both sides of an envelope, the
-    mean of two bands' dB and the voicing's; it is voiced and not too far under a follower of the envelope. No least
-    distance: it would lose fast speech. `low`, `high`: mean squares, `voicing`: 0-1, all (rows, hops); `power`: mean
-    squares, `lost`, (rows, steps); rows sorted by falling `counts` of hops.
+    After de Jong & Wempe 2009, as a stream: a nucleus is dip-peak-dip with 2.1 dB on both sides of an envelope, the
+    mean of four bands' dB and the voicing's; it is voiced and not too far under a follower of the envelope. No least
+    distance: it would lose fast speech. `bands`: mean squares, `voicing`: 0-1, all (rows, hops); `power`: mean
+    squares, `lost`, (rows, steps); rows sorted by falling `counts` of hops, at least one each.
     """
-    low_db, high_db, periodic_db, heard = envelope(state, low, high, voicing, lost, counts)
+    bands_db, periodic_db, heard = smoothed(state, bands, voicing, lost, counts)
+    mix = envelope(state, bands_db, periodic_db, counts)
+    sound = np.repeat(power > LEAST_POWER, HOPS_PER_STEP, axis=1)
+    limit = gate(state, mix, sound, counts)
     both = np.concatenate([state["voicing"], voicing], axis=1)
     delay(state["voicing"], voicing, counts)
     hops = voicing.shape[1]
     around = np.maximum(np.maximum(both[:, :hops], both[:, 1 : hops + 1]), both[:, 2 : hops + 2])
-    sound = np.repeat(power > LEAST_POWER, HOPS_PER_STEP, axis=1)
     gaps = heard < LEAST_HEARD
     any_gap = np.asarray(gaps.any(axis=0))
 
-    found, syllables = np.zeros(voicing.shape, np.int32), np.zeros(voicing.shape)
+    found = np.zeros(voicing.shape, np.int32)
     mine = {name: state[name].copy() for name in _LOOP}
-    low_peak, high_peak, follower, floor, sounding, held = (mine[name] for name in _LOOP[:6])
-    climbing, extreme, age, peak_voicing, since = (mine[name] for name in _LOOP[6:])
-    intervals = state["intervals"]
+    held, climbing, extreme, age, peak_voicing = mine.values()
     for hop, n in enumerate(alive(counts, hops)):
-        a, b = low_db[:n, hop], high_db[:n, hop]
-        low_peak[:n] = np.maximum(a, low_peak[:n] - PEAK_FALLS_DB_PER_HOP)
-        high_peak[:n] = np.maximum(b, high_peak[:n] - PEAK_FALLS_DB_PER_HOP)
-        d = (np.maximum(a, low_peak[:n] - RANGE_DB) + np.maximum(b, high_peak[:n] - RANGE_DB)) * np.float32(0.5)
-        d += periodic_db[:n, hop] * np.float32(VOICING_WEIGHT)
-        up, best = climbing[:n], extreme[:n]
-        further = np.where(up, d > best, d < best)
-        turns = np.abs(d - best) >= HYSTERESIS_DB
-        turns &= ~further
-        sounding[:n] = np.where(sound[:n, hop], sounding[:n] + 1, 0)
+        d, up, best = mix[:n, hop], climbing[:n], extreme[:n]
+        beyond = np.where(up, d - best, best - d)
+        further, turns = beyond > 0, beyond <= -HYSTERESIS_DB
         if any_gap[hop]:
             held[:n] = np.where(gaps[:n, hop], held[:n] + 1, 0)
             still = (held[:n] > 0) & (held[:n] <= LONGEST_HELD_HOPS)
             further &= ~still
             turns &= ~still
-        follower[:n] = np.maximum(d, follower[:n] - FOLLOWER_FALLS_DB_PER_HOP)
-        lower = np.minimum(d, floor[:n] + FLOOR_RISES_DB_PER_HOP)
-        floor[:n] = np.where(sounding[:n] > FLOOR_AFTER_HOPS, lower, floor[:n])
         age[:n] += 1
-        since[:n] += 1
-        ends = np.flatnonzero(turns & up & (peak_voicing[:n] > LEAST_VOICING))
-        if len(ends):
-            range_db = np.where(floor[ends] == _UNKNOWN_FLOOR, RANGE_DB, follower[ends] - floor[ends])
-            below = np.clip(SHARE_OF_RANGE * range_db, LEAST_BELOW_FOLLOWER_DB, MOST_BELOW_FOLLOWER_DB)
-            ends = ends[best[ends] > follower[ends] - below]
-            passed = since[ends] - age[ends]
-            near = passed < LONGEST_INTERVAL_HOPS
-            told = ends[near]
-            intervals[told] = np.column_stack([passed[near], intervals[told, :-1]])
-            since[ends] = age[ends]
-            found[ends, hop] = age[ends] + 1
-            stands_for = (USUAL_INTERVAL_HOPS / intervals[ends].mean(axis=1)) ** EXPANSION
-            syllables[ends, hop] = np.clip(stands_for, LEAST_SYLLABLES, MOST_SYLLABLES)
+        ends = np.flatnonzero(turns & up & (peak_voicing[:n] > LEAST_VOICING) & (best > limit[:n, hop]))
+        found[ends, hop] = age[ends] + 1
         moved = further | turns
         extreme[:n] = np.where(moved, d, best)
         age[:n] = np.where(moved, 0, age[:n])
@@ -230,16 +242,16 @@ def nuclei(
         climbing[:n] = up ^ turns
     for name, column in mine.items():
         state[name] = column
-    return found, syllables
+    return found
 
 
-def accumulate(state: State, found: IntArray, syllables: FloatArray, block: Settled) -> None:
+def accumulate(state: State, found: IntArray, block: Settled) -> None:
     """Add the block's syllables and speech steps; a nucleus counts where its peak lies in speech."""
     rows, steps = block.speech.shape
     both = np.concatenate([state["waiting"], np.zeros((rows, steps))], axis=1)
     row, hop = np.nonzero(found)
     step = SETTLE_STEPS + (hop - LOOKS_BACK_HOPS - (found[row, hop] - 1)) // HOPS_PER_STEP
-    np.add.at(both, (row, np.maximum(step, 0)), syllables[row, hop])
+    np.add.at(both, (row, np.maximum(step, 0)), 1)
     state["waiting"] = np.take_along_axis(both, block.counts[:, None] + np.arange(SETTLE_STEPS), axis=1)
     state["syllables"][:, 0] += np.where(block.through, both[:, :steps], 0).sum(axis=1)
     state["steps"][:, 0] += block.through.sum(axis=1)

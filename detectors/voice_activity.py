@@ -46,7 +46,7 @@ MODE = 3
 PLAINLY_VOICED = 0.8
 """A period this clear is a voice whatever webrtcvad says: it misses low male voices' beginnings by up to 0.3 s."""
 LEAST_IN_BAND = 0.003
-"""Share of its power (-25 dB) that any voice has in 250-2800 Hz; mains hum, which webrtcvad takes for one, has none."""
+"""Share of its power (-25 dB) that any voice has in 250-3200 Hz; mains hum, which webrtcvad takes for one, has none."""
 ABOVE_FLOOR_DB = 6.0
 BELOW_PEAK_DB = 32.0
 PLAIN_ABOVE_FLOOR_DB = 12.0
