@@ -369,3 +369,12 @@ TOLD: dict[str, Told] = {
         None,
     ),
 }
+
+WHOLE: dict[str, Any] = {
+    "easemob": EASEMOB_MODERATION,
+    "tencent-im": TENCENT_RESULT,
+    "stream": STREAM_NEW,
+    "cometchat": COMETCHAT_BLOCKED,
+    "wecom": WECOM_TEXT,
+    "amazon-connect": CONNECT_PROCESSED,
+}
