@@ -22,7 +22,7 @@ from detectors.columns import (
     delay,
 )
 
-BAND_WEIGHTS = (0.387, 0.271, 0.099, 0.243)
+BAND_WEIGHTS = (0.409, 0.234, 0.07, 0.287)
 """Of the dB of `spectrum.BANDS_HZ` in the envelope, with what follows found on the shared recordings, clean, disturbed
 and at other tempi: of two bands with one weight each fast speech merged, and every line was worse."""
 BANDS = len(BAND_WEIGHTS)
@@ -57,20 +57,21 @@ STATE = np.dtype(
 METRICS = ("speech_rate.syllables_per_second", "speech_rate.spm", "speech_rate.heard_seconds")
 BASELINE_METRIC = "speech_rate.spm"
 
-HYSTERESIS_DB = 2.095
-VOICING_WEIGHT = 0.665
+PEAK_HYSTERESIS_DB, DIP_HYSTERESIS_DB = 2.015, 2.08
+"""How far it must fall after a peak, and rise after a dip."""
+VOICING_WEIGHT = 0.676
 """Of the dB of the smoothed squared voicing: where a voice breaks or is overlaid, a syllable ends though it is loud."""
-LEAST_PERIODIC = 0.1
-LEAST_VOICING = 0.335
-RANGE_DB = 48.0
+LEAST_PERIODIC = 0.105
+LEAST_VOICING = 0.45
+RANGE_DB = 53.5
 """Each band is held at its running peak minus this, so that noise between words makes no dips of its own."""
 PEAK_FALLS_DB_PER_HOP = 1 / 128
-FOLLOWER_FALLS_DB_PER_HOP = 1 / 256
-FLOOR_RISES_DB_PER_HOP = 3 / 64
+FOLLOWER_FALLS_DB_PER_HOP = 11 / 1024
+FLOOR_RISES_DB_PER_HOP = 47 / 1024
 """Fractions of two: whole sounds are followed at once, and come out to the bit as hop by hop."""
-MOST_BELOW_FOLLOWER_DB = 18.6
-LEAST_BELOW_FOLLOWER_DB = 3.0
-SHARE_OF_RANGE = 0.61
+MOST_BELOW_FOLLOWER_DB = 16.8
+LEAST_BELOW_FOLLOWER_DB = 2.8
+SHARE_OF_RANGE = 0.585
 """A nucleus lies in this upper part of what is between the noise floor and the follower: others' talk lies lower."""
 FLOOR_AFTER_HOPS = FRAME_HOPS + SMOOTHING_HOPS
 """The frame and the smoother hold nothing but sound then: digital silence says nothing of a line's noise."""
@@ -85,6 +86,7 @@ LEAST_STEPS = 3 * STEPS_PER_SECOND
 BASELINE_AFTER_SECONDS = 8.0
 
 _UNKNOWN_FLOOR = 200.0
+_PEAK_HYSTERESIS, _DIP_HYSTERESIS = np.float32(PEAK_HYSTERESIS_DB), np.float32(DIP_HYSTERESIS_DB)
 _LOOP = ("held", "climbing", "extreme", "age", "peak_voicing")
 """The scalars of a row that the automaton moves hop by hop."""
 
@@ -204,7 +206,7 @@ def nuclei(
 ) -> IntArray:
     """(rows, hops): 0, or 1 + how many hops ago the syllable nucleus that is certain now was.
 
-    After de Jong & Wempe 2009, as a stream: a nucleus is dip-peak-dip with 2.1 dB on both sides of an envelope, the
+    After de Jong & Wempe 2009, as a stream: a nucleus is dip-peak-dip with 2 dB on both sides of an envelope, the
     mean of four bands' dB and the voicing's; it is voiced and not too far under a follower of the envelope. No least
     distance: it would lose fast speech. `bands`: mean squares, `voicing`: 0-1, all (rows, hops); `power`: mean
     squares, `lost`, (rows, steps); rows sorted by falling `counts` of hops, at least one each.
@@ -226,7 +228,7 @@ def nuclei(
     for hop, n in enumerate(alive(counts, hops)):
         d, up, best = mix[:n, hop], climbing[:n], extreme[:n]
         beyond = np.where(up, d - best, best - d)
-        further, turns = beyond > 0, beyond <= -HYSTERESIS_DB
+        further, turns = beyond > 0, -beyond >= np.where(up, _PEAK_HYSTERESIS, _DIP_HYSTERESIS)
         if any_gap[hop]:
             held[:n] = np.where(gaps[:n, hop], held[:n] + 1, 0)
             still = (held[:n] > 0) & (held[:n] <= LONGEST_HELD_HOPS)

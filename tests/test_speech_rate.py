@@ -42,19 +42,19 @@ def fit(true, found):
 
 def test_clips_of_known_text(clips):
     r, error = fit([c[3] / c[2] for c in clips], [c[4] / c[2] for c in clips])
-    # Praat's syllable nuclei v3 reaches .71 / 10.1 % on those of at least 4 syllables, this method .81 / 7.7 %; on all
-    # of them it is 8.3 %. The rest is tolerance.
+    # Praat's syllable nuclei v3 reaches .71 / 10.1 % on those of at least 4 syllables, this method .84 / 6.6 %; on all
+    # of them it is .87. The rest is tolerance.
     assert len(clips) > 160
-    assert r >= 0.80
-    assert error <= 0.085
+    assert r >= 0.84
+    assert error <= 0.072
 
 
 def test_mandarin_counts_characters(clips):
     chinese = [c for c in clips if c[1] == "zh"]
     _, error = fit([c[3] / c[2] for c in chinese], [c[4] / c[2] for c in chinese])
-    # This method reaches 6.2 % through its own decimator and 5.5 % through a steeper one, Praat there 6.9 %.
+    # This method reaches 5.3 % through its own decimator and 4.9 % through a steeper one, Praat there 6.9 %.
     assert len(chinese) > 25
-    assert error <= 0.065
+    assert error <= 0.058
     assert sum(c[4] for c in chinese) / sum(c[3] for c in chinese) == pytest.approx(1, abs=0.07)
 
 
@@ -68,7 +68,7 @@ def test_windows_of_20_s(clips):
         if window[0] >= 20:
             windows.append(by_source.pop(source))
     r, error = fit([w[1] / w[0] for w in windows], [w[2] / w[0] for w in windows])
-    # Over many orders of the clips this method reaches .915 / 3.6 %, Praat .81 / 4.7 %; one order differs by .03.
+    # Over many orders of the clips this method reaches .916 / 3.2 %, Praat .81 / 4.7 %; one order differs by .03.
     assert len(windows) >= 25
     assert r >= 0.87
     assert error <= 0.041
@@ -77,12 +77,12 @@ def test_windows_of_20_s(clips):
 @pytest.mark.parametrize(
     ("disturb", "most"),
     [
-        # Reached: 8.9, 8.5, 10.5, 8.9 and 9.1 %; Praat 10.1, 10.3, 11.4, 9.9 and 10.1 %. The rest is tolerance.
-        (lambda clip, clips: telephone_band(clip), 0.092),
-        (lambda clip, clips: white_noise(clip, 10), 0.090),
-        (lambda clip, clips: babble(clip, clips, 20), 0.110),
-        (lambda clip, clips: lose_packets(clip, 0.05), 0.092),
-        (lambda clip, clips: quieter(clip, 20), 0.095),
+        # Reached: 7.8, 8.7, 10.2, 6.9 and 7.4 %; Praat 10.1, 10.3, 11.4, 9.9 and 10.1 %. The rest is tolerance.
+        (lambda clip, clips: telephone_band(clip), 0.083),
+        (lambda clip, clips: white_noise(clip, 10), 0.093),
+        (lambda clip, clips: babble(clip, clips, 20), 0.108),
+        (lambda clip, clips: lose_packets(clip, 0.05), 0.075),
+        (lambda clip, clips: quieter(clip, 20), 0.080),
     ],
     ids=["telephone band", "white noise", "babble", "lost packets", "quiet"],
 )
@@ -113,9 +113,9 @@ def test_an_agent_who_hurries_shows():
     rate = column(scores, "agent", "speech_rate.syllables_per_second")
     before, after = (part["syllables_per_s"] for part in schedule["reference"][:2])
     change = schedule["changes"][0]["at"]
-    # Ten seconds of speech in, on either side of the change; fast speech is read up to 10 % low (to be won back).
-    assert np.mean([v for at, v in rate.items() if 30 < at < change]) == pytest.approx(before, rel=0.08)
-    assert np.mean([v for at, v in rate.items() if at > change + 25]) == pytest.approx(after, rel=0.10)
+    # Ten seconds of speech in, on either side of the change; this voice is read 3 % low, slow as fast.
+    assert np.mean([v for at, v in rate.items() if 30 < at < change]) == pytest.approx(before, rel=0.06)
+    assert np.mean([v for at, v in rate.items() if at > change + 25]) == pytest.approx(after, rel=0.06)
     slow, fast = (np.mean([v for at, v in rate.items() if a < at < b]) for a, b in ((20, change), (65, 90)))
     assert fast > 1.2 * slow
 
