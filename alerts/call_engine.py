@@ -204,6 +204,8 @@ def _judge_rule(
 ) -> tuple[RuleState, Change | None]:
     """Judge one rule in one second of a call; `gained` is what the second counts towards `for_seconds`."""
     truths = [holds(level.condition, facts) for level in rule.levels]
+    if state is AT_REST and True not in truths:  # nearly always
+        return state, None
     before = state.held_seconds if len(state.held_seconds) == len(truths) else (0.0,) * len(truths)
     held = tuple(
         seconds if truth is None else seconds + gained if truth else 0.0

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Insert, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alerts.alert import CALL_PLATFORM, UNASSIGNED, Change, Conversation
 from alerts.store import alerts as alert_store
 from alerts.store.conversations import conversation_of
 from alerts.store.database import in_transaction, insert, reading
+from alerts.store.many import AnyInsert, execute, inserting
 from alerts.store.tables import baselines, conversations, scores
 from detectors.values import Side
 
@@ -108,22 +110,31 @@ async def _write_call(connection: AsyncConnection, call: CallRow) -> Conversatio
     The chat worker's columns (memory, waits) are left alone.
     """
     told = {name: value for name, value in call.columns.items() if value is not None}
-    statement = insert(connection, conversations).values(
-        platform=CALL_PLATFORM,
-        conversation_id=call.conversation_id,
-        kind="call",
-        started_at=call.at,
-        last_at=call.at,
-        memory={},
-        **{"team": UNASSIGNED, **told},
-    )
-    row = await connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["platform", "conversation_id"],
-            set_={**told, "last_at": statement.excluded.last_at},
-        ).returning(conversations)
-    )
-    return conversation_of(row.one()) if call.learned_agent else None
+    row = {
+        "platform": CALL_PLATFORM,
+        "conversation_id": call.conversation_id,
+        "kind": "call",
+        "started_at": call.at,
+        "last_at": call.at,
+        "memory": {},
+        "team": UNASSIGNED,
+        **told,
+    }
+    finish = _carrying_on((*sorted(told), "last_at"), call.learned_agent)
+    kept = await execute(connection, inserting(connection, conversations, [row], finish))
+    return conversation_of(kept.one()) if call.learned_agent else None
+
+
+@cache
+def _carrying_on(names: tuple[str, ...], returning: bool) -> Callable[[AnyInsert], Insert]:
+    """Return what to do about a call that has a row already: these columns of it are written anew."""
+
+    def finish(statement: AnyInsert) -> Insert:
+        new = {name: statement.excluded[name] for name in names}
+        carried_on = statement.on_conflict_do_update(index_elements=["platform", "conversation_id"], set_=new)
+        return carried_on.returning(conversations) if returning else carried_on
+
+    return finish
 
 
 def _score_values(row: ScoreRow) -> dict[str, Any]:
