@@ -141,16 +141,15 @@ def over_limits(
     Once an alert is raised its metric counts as past until it has let go.
     """
     facts = _facts_of_score(states, conversation, score, 0.0)
-    over = set()
+    over: set[tuple[Side, str]] = set()
     for rule in rules.audio:
         if not rule.applies_to(conversation):
             continue
         raised = states.by_rule.get(rule.id, AT_REST).severity is not None
         for leaf in rule.leaves:
             if isinstance(leaf, Compare):
-                for side, value in readings(leaf, facts):
-                    if passed(leaf, value, facts.language, raised):
-                        over.add((side, leaf.metric))
+                past = (side for side, value in readings(leaf, facts) if passed(leaf, value, facts.language, raised))
+                over |= {(side, leaf.metric) for side in past}
     return frozenset(over)
 
 
@@ -204,8 +203,8 @@ def _judge_rule(
 ) -> tuple[RuleState, Change | None]:
     """Judge one rule in one second of a call; `gained` is what the second counts towards `for_seconds`."""
     truths = [holds(level.condition, facts) for level in rule.levels]
-    if state is AT_REST and True not in truths:  # nearly always
-        return state, None
+    if state is AT_REST and True not in truths:
+        return state, None  # nearly always
     before = state.held_seconds if len(state.held_seconds) == len(truths) else (0.0,) * len(truths)
     held = tuple(
         seconds if truth is None else seconds + gained if truth else 0.0
