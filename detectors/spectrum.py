@@ -101,12 +101,27 @@ def _analyse_some(frames: FloatArray, out: FloatArray) -> None:
     flat *= _FADING
     root[:, len(_FADING) :] = 0
     around, strength = _periods(root, PITCH_OCTAVE_COST)
-    row, best = row[: len(voiced)], np.argmax(strength, axis=1)
-    before, peak, after = around[row, best], around[row, best + 1], around[row, best + 2]
+    best = np.argmax(strength, axis=1)
+    lag, height = _peak(around, best)
+    # Twice a short period comes nearer to a whole number of samples than the period itself, and looks higher for it.
+    half = np.maximum((best - SHORTEST_LAG) // 2, 0)
+    near = half[:, None] + np.arange(3)
+    half += np.argmax(np.take_along_axis(strength, near, axis=1), axis=1)
+    shorter, its_height = _peak(around, half)
+    found = np.take_along_axis(strength, np.stack([best, half]).T, axis=1)
+    octave = (best >= SHORTEST_LAG) & (found[:, 1] > 0) & (its_height + np.float32(PITCH_OCTAVE_COST) > height)
+    lag = np.where(octave, shorter, lag)
+    f0_hz[voiced] = np.where((found[:, 0] > 0) & (height > LEAST_PEAK), RATE / lag, 0)
+
+
+def _peak(around: FloatArray, place: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Lag and height of the peak at column `place` of the lags we look at: a parabola through three samples."""
+    row = np.arange(len(place))
+    before, peak, after = around[row, place], around[row, place + 1], around[row, place + 2]
     bend = before - 2 * peak + after
-    shift = 0.5 * (before - after) / np.where(np.abs(bend) < 1e-9, -1, bend)
-    lag = best + SHORTEST_LAG + np.clip(shift, -0.5, 0.5)
-    f0_hz[voiced] = np.where((strength[row, best] > 0) & (peak > LEAST_PEAK), RATE / lag, 0)
+    bend = np.where(np.abs(bend) < 1e-9, -1, bend)
+    shift = np.clip(0.5 * (before - after) / bend, -0.5, 0.5)
+    return place + SHORTEST_LAG + shift, peak - 0.25 * (before - after) * shift
 
 
 def _periods(power: FloatArray, octave_cost: float) -> tuple[FloatArray, FloatArray]:
