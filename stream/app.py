@@ -186,6 +186,17 @@ def assigned(app: App) -> frozenset[TP]:
         return frozenset()
 
 
+def knows_where_to_read(app: App) -> bool:
+    """Return whether of every partition it is known from where on it is read.
+
+    Where nothing was committed, Kafka is asked for the end: what came in before it answers is passed over.
+    """
+    consumer: Any = app.consumer
+    subscription = consumer._thread._ensure_consumer()._subscription.subscription
+    assignment = subscription and subscription.assignment
+    return bool(assignment) and all(assignment.state_value(tp).has_valid_position for tp in assignment.tps)
+
+
 def source_of(event: Any) -> str:
     """Return topic:partition:offset of an event: a name for a message that has none, stable on redelivery."""
     tp: TP = event.message.tp

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from alerts.config import DatabaseConfig
 from alerts.policy import LOOK_EVERY_SECONDS, Policy, PolicyKeeper
 from alerts.store.database import open_engine, reading
-from stream.app import App, BrokerAwaited, assigned, make_app
+from stream.app import App, BrokerAwaited, assigned, knows_where_to_read, make_app
 from stream.health import HealthPort
 from stream.inbox import Inbox
 from stream.memory import loading, set_apart
@@ -150,6 +150,8 @@ async def _why_not_ready(app: App, engine: AsyncEngine, policies: PolicyKeeper) 
     """Return what keeps the worker from working, None if nothing does."""
     if not assigned(app):
         return "no partitions are assigned yet"
+    if not knows_where_to_read(app):
+        return "it is not known yet from where on some partitions are read"
     try:
         policies.policy  # noqa: B018  (raises LookupError while there is none)
         async with asyncio.timeout(READY_SECONDS), reading(engine) as connection:
