@@ -141,16 +141,15 @@ def over_limits(
     Once an alert is raised its metric counts as past until it has let go.
     """
     facts = _facts_of_score(states, conversation, score, 0.0)
-    over: set[tuple[Side, str]] = set()
-    for rule in rules.audio:
-        if not rule.applies_to(conversation):
-            continue
-        raised = states.by_rule.get(rule.id, AT_REST).severity is not None
-        for leaf in rule.leaves:
-            if isinstance(leaf, Compare):
-                past = (side for side, value in readings(leaf, facts) if passed(leaf, value, facts.language, raised))
-                over |= {(side, leaf.metric) for side in past}
-    return frozenset(over)
+    return frozenset(
+        (side, leaf.metric)
+        for rule in rules.audio
+        if rule.applies_to(conversation)
+        for leaf in rule.leaves
+        if isinstance(leaf, Compare)
+        for side, value in readings(leaf, facts)
+        if passed(leaf, value, facts.language, states.by_rule.get(rule.id, AT_REST).severity is not None)
+    )
 
 
 def limits_for(rules: RuleSet, conversation: Conversation) -> dict[str, float]:

@@ -218,11 +218,9 @@ def lines(manifests: Sequence[Path]) -> list[Line]:
                 mine, peer = (100 * counts[name][0] / max(counts[name][1], 1) for name in ("ours", "Praat"))
                 print(f"  {condition}: {source}: {mine:.2f} %, Praat {peer:.2f} %", file=sys.stderr)
             mine, peer = (100 * totals[name][0] / max(totals[name][1], 1) for name in ("ours", "Praat"))
-            # Whether we are better is asked of voices: a tone is none, and Praat follows it from end to end.
-            beside: dict[str, Any] = {"peer": peer} if kind == "voices" else {"note": f"Praat {peer:.3f}"}
             heard = 100 * totals["ours"][1] / totals["ours"][2], 100 * totals["Praat"][1] / totals["Praat"][2]
             told += [
-                Line(f"pitch of {kind}, {condition}: gross errors", mine, "%", BARS[condition], **beside),
+                Line(f"pitch of {kind}, {condition}: gross errors", mine, "%", BARS[condition], peer=peer),
                 Line(f"pitch of {kind}, {condition}: voiced frames given a pitch", heard[0], "%", peer=heard[1]),
             ]
     return told

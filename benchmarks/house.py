@@ -32,6 +32,11 @@ def services() -> Iterator[tuple[KafkaServer, PostgresServer, Path]]:
         yield kafka, postgres, folder
 
 
+def new_database(kind: str, postgres: PostgresServer, folder: Path, name: str = "bench") -> str:
+    """Return the URL of an empty database of `kind`, sqlite or postgres."""
+    return postgres.create_database() if kind == "postgres" else f"sqlite:///{folder}/{name}.sqlite3"
+
+
 def with_topics(settings: Settings) -> Settings:
     run_apart(kafka_admin.apply(settings))
     return settings

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import aiohttp
 import orjson
-from house import services, with_topics
+from house import new_database, services, with_topics
 from lines import Line, arguments, conclude
 from verdict_latency import BLOCKED_EVERY, WARM_SECONDS, percentile
 
@@ -87,7 +87,7 @@ def main() -> int:
     lines: list[Line] = []
     with services() as (kafka, postgres, folder):
         for database in ("sqlite", "postgres"):
-            url = postgres.create_database() if database == "postgres" else f"sqlite:///{folder}/http.sqlite3"
+            url = new_database(database, postgres, folder)
             settings = with_topics(
                 Settings(kafka=kafka.bootstrap, topic_prefix=f"h{database}.", partitions=4, database=url)
             )

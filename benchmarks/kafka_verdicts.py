@@ -6,7 +6,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from house import services, with_topics
+from house import new_database, services, with_topics
 from lines import Line, arguments, conclude
 from verdict_latency import echo, measure, percentile
 
@@ -31,7 +31,7 @@ def main() -> int:
     lines: list[Line] = []
     with services() as (kafka, postgres, folder):
         for database in ("sqlite", "postgres"):
-            url = postgres.create_database() if database == "postgres" else f"sqlite:///{folder}/kafka.sqlite3"
+            url = new_database(database, postgres, folder)
             ours = with_topics(
                 Settings(kafka=kafka.bootstrap, topic_prefix=f"k{database}.", partitions=8, database=url)
             )

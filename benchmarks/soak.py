@@ -12,7 +12,7 @@ from pathlib import Path
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from house import services, with_topics
+from house import new_database, services, with_topics
 from lines import Line, arguments, conclude
 
 from stream.scenes import plan
@@ -146,7 +146,7 @@ def main() -> int:
     parser.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite")
     given = parser.parse_args()
     with services() as (kafka, postgres, folder):
-        url = postgres.create_database() if given.database == "postgres" else f"sqlite:///{folder}/soak.sqlite3"
+        url = new_database(given.database, postgres, folder)
         settings = with_topics(Settings(kafka=kafka.bootstrap, topic_prefix="soak.", partitions=4, database=url))
         return conclude(asyncio.run(soak(settings, folder, given.minutes)), given.json)
 

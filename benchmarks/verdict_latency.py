@@ -14,7 +14,7 @@ from pathlib import Path
 import orjson
 from aiokafka import AIOKafkaProducer
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
-from house import services, with_topics
+from house import new_database, services, with_topics
 from lines import Line, arguments, conclude
 
 from stream.scenes import plan
@@ -158,7 +158,7 @@ def main() -> int:
     lines: list[Line] = []
     with services() as (kafka, postgres, folder):
         for number, (database, rate, median_bar, tail_bar) in enumerate(CASES):
-            url = postgres.create_database() if database == "postgres" else f"sqlite:///{folder}/{number}.sqlite3"
+            url = new_database(database, postgres, folder, str(number))
             ours = with_topics(Settings(kafka=kafka.bootstrap, topic_prefix=f"b{number}.", partitions=8, database=url))
             peers = with_topics(Settings(kafka=kafka.bootstrap, topic_prefix=f"e{number}.", partitions=8))
             print(f"{database} at {rate}/s …", file=sys.stderr)

@@ -117,12 +117,13 @@ def smoothed(
     before = [state["bands"][:, number] for number in range(BANDS)]
     smooth = [_smooth(np.concatenate([late, fresh], axis=1)) for late, fresh in zip(before, bands, strict=True)]
     told = np.concatenate([np.square(state["voicing"]), np.square(voicing)], axis=1)
-    if not whole:
-        told *= 1 - np.concatenate([state["missing"], missing], axis=1)
-    smooth.append(_smooth(told))
     heard = np.ones(voicing.shape, np.float32)
-    if not whole:
-        heard -= _smooth(np.concatenate([state["missing"], missing], axis=1))
+    if whole:
+        smooth.append(_smooth(told))
+    else:
+        gone = np.concatenate([state["missing"], missing], axis=1)
+        smooth.append(_smooth(told * (1 - gone)))
+        heard -= _smooth(gone)
         smooth = [band / np.where((heard < 1) & (heard >= LEAST_HEARD), heard, 1) for band in smooth]
     for late, fresh in zip(before, bands, strict=True):
         delay(late, fresh, counts)
@@ -166,8 +167,7 @@ def gate(state: State, envelope_db: FloatArray, sound: BoolArray, counts: IntArr
     tells = _run(state["sounding"], sound, counts) > FLOOR_AFTER_HOPS
     rises = np.cumsum(tells, axis=1) * FLOOR_RISES_DB_PER_HOP
     lowest = np.minimum.accumulate(np.where(tells, envelope_db - rises, np.inf), axis=1)
-    floor = np.minimum(lowest, state["floor"][:, None]) + rises
-    floor = np.where(floor >= _UNKNOWN_FLOOR, _UNKNOWN_FLOOR, floor)
+    floor = np.minimum(np.minimum(lowest, state["floor"][:, None]) + rises, _UNKNOWN_FLOOR)
     state["floor"] = _last(floor, counts)
     range_db = np.where(floor == _UNKNOWN_FLOOR, RANGE_DB, follower - floor)
     below = np.clip(SHARE_OF_RANGE * range_db, LEAST_BELOW_FOLLOWER_DB, MOST_BELOW_FOLLOWER_DB)

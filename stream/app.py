@@ -191,7 +191,7 @@ def knows_where_to_read(app: App) -> bool:
 
     Where nothing was committed, Kafka is asked for the end: what came in before it answers is passed over.
     """
-    consumer: Any = app.consumer
+    consumer: Any = app.consumer  # Faust asks its client for none of this, hence the private names
     subscription = consumer._thread._ensure_consumer()._subscription.subscription
     assignment = subscription and subscription.assignment
     return bool(assignment) and all(assignment.state_value(tp).has_valid_position for tp in assignment.tps)

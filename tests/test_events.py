@@ -15,7 +15,6 @@ from alerts.config import HookConfig
 from alerts.intake.maps import MAPS
 from alerts.store.database import reading
 from alerts.store.tables import hits, interceptions, messages, violations
-from stream.operate import add_key, upgrade_database
 from stream.serve import hooks_of
 from stream.settings import Settings
 from tests.builders_events import (
@@ -43,7 +42,6 @@ from tests.builders_hooks import (
     tencent_request,
 )
 from tests.builders_web import web_of
-from tests.workers import WebProcess, until_rows, workers
 
 PLATFORMS = tuple(MAPS)
 SIGNED = ("easemob", "tencent-im", "stream")
@@ -279,35 +277,3 @@ async def test_while_kafka_is_away_the_platform_is_told_so_and_nothing_is_lost(
         assert sorted(body["platform"] for _, _, body in house.published) == ["cometchat", "easemob"]
         monkeypatch.setattr("alerts.late.MOST_KEPT", 0)
         assert (await tell(house, "easemob", EASEMOB_MODERATION)).status_code == 503
-
-
-async def test_from_a_real_web_process_over_kafka_into_the_interception_log(
-    embedded_settings: Settings, tmp_path: Path
-) -> None:
-    settings = embedded_settings.model_copy(
-        update={
-            "database": f"sqlite:///{tmp_path / 'tonewatch.sqlite3'}",
-            "easemob_secret": Settings(easemob_secret=SECRET).easemob_secret,
-        }
-    )
-    await upgrade_database(settings)
-    _, key = await add_key(settings, "cometchat", "", who="test", now=1.0)
-    web = WebProcess(settings, 0, tmp_path)
-    async with workers(settings, tmp_path, chat=1):
-        web.start()
-        try:
-            await web.until_ready()
-            event = {**EASEMOB_MODERATION, "moderationResult": "REJECT"}
-            content, _ = signed("easemob", event, time.time())
-            async with httpx.AsyncClient(base_url=f"http://{web.address}") as client:
-                for _ in range(2):
-                    answer = await client.post("/v1/events/easemob", content=content)
-                    assert (answer.status_code, answer.json()["taken"]) == (200, "intercepted"), answer.text
-                answer = await client.post("/v1/events/cometchat", json=COMETCHAT_BLOCKED, auth=("any", key))
-                assert (answer.status_code, answer.json()["taken"]) == (200, "intercepted"), answer.text
-            lines = await until_rows(settings, select(interceptions), count=2)
-        finally:
-            web.stop()
-    assert {(line["platform"], line["agent_id"], line["intercepted_by"]) for line in lines} == {
-        ("easemob", "qa2", "platform"), ("cometchat", "cometchat-uid-2", "platform"),
-    }  # fmt: skip
