@@ -17,7 +17,7 @@ import scipy.signal
 import soundfile
 
 from benchmarks.lines import Line
-from detectors import intonation, spectrum, voice_activity
+from detectors import intonation, spectrum, voice_activity, voice_gate
 from detectors.arrays import FloatArray
 from detectors.columns import HOP_SAMPLES, HOPS_PER_STEP, STEP_SAMPLES, decibels
 from detectors.decode import RATE, decode, encode_mulaw
@@ -148,7 +148,7 @@ def ours(sound: FloatArray) -> tuple[FloatArray, FloatArray]:
     state = np.zeros(1, voice_activity.STATE)
     voice_activity.begin(state, 0)
     counts = np.array([steps])
-    passes = voice_activity.gate(state, decibels(np.maximum(power, 0)), np.zeros((1, steps), bool), counts)[0]
+    passes = voice_gate.gate(state, decibels(np.maximum(power, 0)), np.zeros((1, steps), bool), counts)[0]
     hops = np.flatnonzero(np.repeat(passes[0], HOPS_PER_STEP))
     padded = np.concatenate([np.zeros(spectrum.TAIL_SAMPLES, np.float32), blocks.reshape(-1)])
     frames = np.lib.stride_tricks.sliding_window_view(padded[None], spectrum.FRAME_SAMPLES, axis=1)[:, ::HOP_SAMPLES]

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import numpy as np
 import webrtcvad
 
-from detectors import decode, slow, turns, voice_activity
+from detectors import decode, slow, turns, voice_gate
 from detectors.columns import SETTLE_STEPS, STEP_SAMPLES, STEPS_PER_SECOND
 from detectors.decode import RATE
 from detectors.rows import Rows
@@ -136,7 +136,7 @@ class Bank:
     def _begin(self, call: Conversation, side: Side, offset_seconds: float) -> Track:
         """A side is heard for the first time."""
         offset = max(0.0, offset_seconds) if np.isfinite(offset_seconds) else 0.0
-        track = Track(call, side, offset, webrtcvad.Vad(voice_activity.MODE))
+        track = Track(call, side, offset, webrtcvad.Vad(voice_gate.MODE))
         call.tracks[side] = track
         self._rows.begin(track.row, track.step)
         if side in call.kept:
@@ -181,8 +181,7 @@ class Bank:
         """Run the detectors over everything that waits, closing seconds on the way."""
         waiting = [track for track in tracks if track.waiting >= STEP_SAMPLES]
         while waiting:
-            self._rows.advance(waiting)
-            ended = [track for track in waiting if track.ends_second]
+            ended = self._rows.advance(waiting)
             if ended:
                 self._close(ended)
             waiting = [track for track in waiting if track.waiting >= STEP_SAMPLES]

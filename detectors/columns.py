@@ -90,9 +90,15 @@ def delay(waiting: NDArray[T], fresh: NDArray[T], counts: IntArray) -> NDArray[T
     Row r takes part with its first `counts[r]` values; what comes out past them is meaningless. `waiting` is changed.
     """
     both = np.concatenate([waiting, fresh], axis=1)
-    keep = counts[:, None] + np.arange(waiting.shape[1])
-    waiting[:] = np.take_along_axis(both, keep, axis=1)
+    waiting[:] = stretch(both, counts, waiting.shape[1])
     return both[:, : fresh.shape[1]]
+
+
+def stretch(values: NDArray[T], starts: IntArray, length: int) -> NDArray[T]:
+    """(rows, length): `values` (rows, n) of each row from its own start on."""
+    if (starts == starts[:1]).all():  # the usual case, and much the cheaper one
+        return values[:, starts[0] : starts[0] + length]
+    return np.take_along_axis(values, starts[:, None] + np.arange(length), axis=1)
 
 
 def decibels(power: FloatArray) -> FloatArray:

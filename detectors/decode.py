@@ -14,6 +14,7 @@ _ENCODINGS = get_args(Encoding)
 RATE = 8000
 RATES = (8000, 16000, 32000, 48000)
 FULL_SCALE = 32768.0
+LARGEST = 32767 / FULL_SCALE
 
 STATE = np.dtype([("rate", "i4"), ("phase", "i4"), ("tail", "f4", (96,))])
 """A row's decimator: the rate it is set for, samples until the next kept one, and the input it still needs."""
@@ -81,17 +82,16 @@ def to_pcm16(samples: FloatArray) -> NDArray[np.int16]:
     return np.asarray(scaled.astype(np.int16))
 
 
-def round_to_16_bits(samples: FloatArray, loudest: float) -> None:
-    """Put float32 samples, in place, on the grid that `to_pcm16` gives, without leaving full scale 1.0.
+def limit(samples: FloatArray) -> bool:
+    """Bring float32 samples, in place, into what 16 bits hold, full scale 1.0; what is no number becomes 0.
 
-    `loudest` is at least the largest size among them, or not a number where one of them is none.
+    Returns whether there was anything to do.
     """
-    samples *= np.float32(FULL_SCALE)
-    np.rint(samples, out=samples)
-    if not loudest * FULL_SCALE <= 32767 and not (samples.max() <= 32767 and samples.min() >= -32768):
-        np.nan_to_num(samples, copy=False, nan=0.0)
-        np.clip(samples, -32768, 32767, out=samples)
-    samples *= np.float32(1 / FULL_SCALE)
+    if samples.min(initial=0) >= -1 and samples.max(initial=0) <= LARGEST:
+        return False
+    np.nan_to_num(samples, copy=False, nan=0.0)
+    np.clip(samples, -1, LARGEST, out=samples)
+    return True
 
 
 def encode_mulaw(samples: FloatArray) -> bytes:

@@ -66,11 +66,13 @@ def accumulate(state: State, full_scale: NDArray[np.int16], power: FloatArray, b
     began = block.first_step[:, None] + np.arange(columns) >= state["start_step"][:, None]
     lost = ~block.known & within(block.counts, columns) & began
     state["lost_steps"][:, 0] += lost.sum(axis=1)
-    state["clipped"][:, 0] += np.where(block.known, settled, 0).sum(axis=1)
+    if settled.any():
+        state["clipped"][:, 0] += np.where(block.known, settled, 0).sum(axis=1)
     state["steps"][:, 0] += block.known.sum(axis=1)
     for name, these in (("speech", block.speech), ("quiet", block.known & ~block.speech)):
-        state[f"{name}_power"][:, 0] += np.where(these, power, 0).sum(axis=1, dtype=np.float64)
-        state[f"{name}_steps"][:, 0] += these.sum(axis=1)
+        if these.any():
+            state[f"{name}_power"][:, 0] += np.where(these, power, 0).sum(axis=1, dtype=np.float64)
+            state[f"{name}_steps"][:, 0] += these.sum(axis=1)
 
 
 def close_second(state: State, slow: BoolArray) -> dict[str, FloatArray]:

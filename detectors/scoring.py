@@ -16,8 +16,9 @@ from detectors.values import SIDES_OF_A_CALL, Score, Side
 WAITS_SECONDS = 2
 """A side this far behind the other is not waited for: one publisher's dead line must not stop the call's scores."""
 
-_NO_SIDE: dict[str, float | None] = dict.fromkeys(SIDE_METRICS)
-_NO_TURNS: dict[str, float | None] = dict.fromkeys(turns.METRICS)
+METRICS = SIDE_METRICS + turns.METRICS
+_NO_SIDE: list[float | None] = [None] * len(SIDE_METRICS)
+_NO_TURNS: list[list[float | None]] = [[None] * len(turns.METRICS)] * len(SIDES_OF_A_CALL)
 
 
 def score(rows: Rows, calls: Mapping[str, Conversation]) -> list[Score]:
@@ -31,14 +32,14 @@ def score(rows: Rows, calls: Mapping[str, Conversation]) -> list[Score]:
         for (name, call), of_turns in zip(waiting.items(), judged, strict=True):
             closed = call.closed.pop(ready[name])
             sides: dict[Side, dict[str, float | None]] = {}
-            for side in SIDES_OF_A_CALL:
+            for side, in_turns in zip(SIDES_OF_A_CALL, of_turns, strict=True):
                 if side in call.tracks:
-                    sides[side] = {**(closed[side][0] if side in closed else _NO_SIDE), **of_turns[side]}
-            lost = max(
-                closed[side][3] if side in closed else float(rows.columns["losses"][track.row]["lost_seconds"])
-                for side, track in call.tracks.items()
-            )
-            scores[name].append(Score(name, float(ready[name]), sides, lost))
+                    alone = closed[side][0] if side in closed else _NO_SIDE
+                    sides[side] = dict(zip(METRICS, alone + in_turns, strict=True))
+            lost = [seconds for _, _, _, seconds in closed.values()]
+            for side in call.tracks.keys() - closed.keys():
+                lost.append(float(rows.columns["losses"][call.row(side)]["lost_seconds"]))
+            scores[name].append(Score(name, float(ready[name]), sides, max(lost)))
             call.scored_second = ready[name]
         waiting = {name: call for name, call in waiting.items() if call.closed}
     return [each for some in scores.values() for each in some]
@@ -59,10 +60,10 @@ def _ready(call: Conversation) -> int | None:
     return None if waits else second
 
 
-def _follow_turns(rows: Rows, calls: list[tuple[Conversation, int]]) -> list[dict[Side, dict[str, float | None]]]:
-    """Run `turns` over one second of each call; None for calls of which one side is not known then."""
+def _follow_turns(rows: Rows, calls: list[tuple[Conversation, int]]) -> list[list[list[float | None]]]:
+    """`turns` METRICS of one second of each call, per side; None where one side of the call is not known then."""
     both = [i for i, (call, second) in enumerate(calls) if len(call.closed[second]) == len(SIDES_OF_A_CALL)]
-    results: list[dict[Side, dict[str, float | None]]] = [dict.fromkeys(SIDES_OF_A_CALL, _NO_TURNS) for _ in calls]
+    results = [_NO_TURNS] * len(calls)
     if not both:
         return results
     for i in both:
@@ -72,14 +73,17 @@ def _follow_turns(rows: Rows, calls: list[tuple[Conversation, int]]) -> list[dic
             call.slow_turns = None
         if call.scored_second is not None and not call.skipped_lost:
             rows.turns[call.index]["silent_steps"] += (second - call.scored_second - 1) * STEPS_PER_SECOND
-    words = np.array(
-        [[calls[i][0].closed[calls[i][1]][side][1:3] for side in SIDES_OF_A_CALL] for i in both], dtype=np.uint64
-    )
+    seconds = [calls[i][0].closed[calls[i][1]] for i in both]
     speech, known = (
-        voice_activity.bits_of(words[:, :, which].reshape(-1)).reshape(len(both), 2, STEPS_PER_SECOND)
-        for which in (0, 1)
+        voice_activity.bits_of(
+            np.array([bits for second in seconds for bits in (second["agent"][which], second["customer"][which])], "u8")
+        ).reshape(len(both), len(SIDES_OF_A_CALL), STEPS_PER_SECOND)
+        for which in (1, 2)
     )
-    held = np.stack([calls[i][0].held(calls[i][1]) for i in both])
+    held = np.zeros((len(both), STEPS_PER_SECOND), bool)
+    for place, i in enumerate(both):
+        if calls[i][0].holds:
+            held[place] = calls[i][0].held(calls[i][1])
     index = np.array([calls[i][0].index for i in both])
     state = rows.turns[index]
     values = turns.follow(state, speech, known, held)
@@ -88,7 +92,5 @@ def _follow_turns(rows: Rows, calls: list[tuple[Conversation, int]]) -> list[dic
     told = table.astype(object)
     told[np.isnan(table)] = None
     for i, lines in zip(both, told.tolist(), strict=True):
-        results[i] = {
-            side: dict(zip(turns.METRICS, line, strict=True)) for side, line in zip(SIDES_OF_A_CALL, lines, strict=True)
-        }
+        results[i] = lines
     return results

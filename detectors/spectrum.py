@@ -27,6 +27,10 @@ OCTAVE_COST = 0.03
 LEAST_VOICING = 0.5
 """What is less periodic has no pitch that would mean anything, and none is looked for."""
 PITCH_OCTAVE_COST = 0.04
+LONGER_STANDS_OUT = 0.06
+"""What a period must stand out by over its half, both measured between samples, not to be taken for two of it."""
+BESIDE_PEAK = 0.3
+"""A sample beside a narrow peak lies up to this much under it."""
 LEAST_PEAK = 0.07
 """A period that stands out less, of the root spectrum's, is noise's: peaks are low there, 0.1 to 0.6 for a voice."""
 FADES_HZ = (1500.0, 3500.0)
@@ -58,6 +62,8 @@ def _fading() -> NDArray[np.float32]:
 
 _BANDS = [_bins(band) for band in BANDS_HZ]
 _FADING = _fading()
+_RADIANS = (2 * np.pi / FFT_SAMPLES * np.arange(len(_FADING))).astype(np.float32)
+"""What each bin of the pitch's band turns in a sample."""
 _UNBIAS = 1 / _window_correlation()
 _OCTAVES = np.log2(np.arange(SHORTEST_LAG, LONGEST_LAG + 1) / SHORTEST_LAG).astype(np.float32)
 
@@ -106,12 +112,12 @@ def _analyse_some(frames: FloatArray, out: FloatArray) -> None:
     # Twice a short period comes nearer to a whole number of samples than the period itself, and looks higher for it.
     half = np.maximum((best - SHORTEST_LAG) // 2, 0)
     near = half[:, None] + np.arange(3)
-    half += np.argmax(np.take_along_axis(strength, near, axis=1), axis=1)
-    shorter, its_height = _peak(around, half)
-    found = np.take_along_axis(strength, np.stack([best, half]).T, axis=1)
-    octave = (best >= SHORTEST_LAG) & (found[:, 1] > 0) & (its_height + np.float32(PITCH_OCTAVE_COST) > height)
-    lag = np.where(octave, shorter, lag)
-    f0_hz[voiced] = np.where((found[:, 0] > 0) & (height > LEAST_PEAK), RATE / lag, 0)
+    beside = np.take_along_axis(strength, near, axis=1).max(axis=1)
+    some = np.flatnonzero((best >= SHORTEST_LAG) & (beside > height - BESIDE_PEAK))
+    octave = _height(root[some], lag[some] / 2) + np.float32(LONGER_STANDS_OUT) > height[some]
+    lag[some[octave]] /= 2
+    known = (strength[np.arange(len(best)), best] > 0) & (height > LEAST_PEAK)
+    f0_hz[voiced] = np.where(known, RATE / lag, 0)
 
 
 def _peak(around: FloatArray, place: IntArray) -> tuple[FloatArray, FloatArray]:
@@ -122,6 +128,14 @@ def _peak(around: FloatArray, place: IntArray) -> tuple[FloatArray, FloatArray]:
     bend = np.where(np.abs(bend) < 1e-9, -1, bend)
     shift = np.clip(0.5 * (before - after) / bend, -0.5, 0.5)
     return place + SHORTEST_LAG + shift, peak - 0.25 * (before - after) * shift
+
+
+def _height(power: FloatArray, lag: FloatArray) -> FloatArray:
+    """Autocorrelation of each frame at its own `lag` (n,), which may lie between samples; as `_periods` gives it."""
+    half = power[:, : len(_FADING)]
+    waves = np.cos(lag[:, None] * _RADIANS)
+    unbias = np.interp(lag, np.arange(SHORTEST_LAG - 1, LONGEST_LAG + 2), _UNBIAS)
+    return np.asarray(np.einsum("nk,nk->n", half, waves) / np.maximum(half.sum(axis=1), 1e-12) * unbias, np.float32)
 
 
 def _periods(power: FloatArray, octave_cost: float) -> tuple[FloatArray, FloatArray]:

@@ -7,28 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors import envelope
 from detectors.arrays import BoolArray, FloatArray, IntArray
 from detectors.baselines import BASELINE, follow
-from detectors.columns import (
-    HOP_SAMPLES,
-    HOPS_PER_STEP,
-    SETTLE_STEPS,
-    STEPS_PER_SECOND,
-    Settled,
-    State,
-    T,
-    alive,
-    decibels,
-    delay,
-)
+from detectors.columns import HOPS_PER_STEP, SETTLE_STEPS, STEPS_PER_SECOND, Settled, State, alive, delay, stretch
+from detectors.envelope import BANDS, FLOOR_AFTER_HOPS, FRAME_HOPS, LEAST_HEARD, SMOOTHING_HOPS, UNKNOWN_FLOOR_DB
 
-BAND_WEIGHTS = (0.409, 0.234, 0.07, 0.287)
-"""Of the dB of `spectrum.BANDS_HZ` in the envelope, with what follows found on the shared recordings, clean, disturbed
-and at other tempi: of two bands with one weight each fast speech merged, and every line was worse."""
-BANDS = len(BAND_WEIGHTS)
-_SMOOTHING = np.hanning(6)[1:-1].astype(np.float32) / np.float32(np.hanning(6).sum())
-SMOOTHING_HOPS = len(_SMOOTHING)
-FRAME_HOPS = 4
 WINDOW_SECONDS = 25
 
 STATE = np.dtype(
@@ -59,24 +43,8 @@ BASELINE_METRIC = "speech_rate.spm"
 
 PEAK_HYSTERESIS_DB, DIP_HYSTERESIS_DB = 2.015, 2.08
 """How far it must fall after a peak, and rise after a dip."""
-VOICING_WEIGHT = 0.676
-"""Of the dB of the smoothed squared voicing: where a voice breaks or is overlaid, a syllable ends though it is loud."""
-LEAST_PERIODIC = 0.105
 LEAST_VOICING = 0.45
-RANGE_DB = 53.5
-"""Each band is held at its running peak minus this, so that noise between words makes no dips of its own."""
-PEAK_FALLS_DB_PER_HOP = 1 / 128
-FOLLOWER_FALLS_DB_PER_HOP = 11 / 1024
-FLOOR_RISES_DB_PER_HOP = 47 / 1024
-"""Fractions of two: whole sounds are followed at once, and come out to the bit as hop by hop."""
-MOST_BELOW_FOLLOWER_DB = 16.8
-LEAST_BELOW_FOLLOWER_DB = 2.8
-SHARE_OF_RANGE = 0.585
-"""A nucleus lies in this upper part of what is between the noise floor and the follower: others' talk lies lower."""
-FLOOR_AFTER_HOPS = FRAME_HOPS + SMOOTHING_HOPS
-"""The frame and the smoother hold nothing but sound then: digital silence says nothing of a line's noise."""
 LEAST_POWER = 1e-9
-LEAST_HEARD = 0.05
 LONGEST_HELD_HOPS = 10
 """A loss of up to 0.1 s leaves the envelope where it was; a longer one ends the syllable."""
 LOOKS_BACK_HOPS = 3
@@ -85,15 +53,9 @@ WINDOW_STEPS = 10 * STEPS_PER_SECOND
 LEAST_STEPS = 3 * STEPS_PER_SECOND
 BASELINE_AFTER_SECONDS = 8.0
 
-_UNKNOWN_FLOOR = 200.0
 _PEAK_HYSTERESIS, _DIP_HYSTERESIS = np.float32(PEAK_HYSTERESIS_DB), np.float32(DIP_HYSTERESIS_DB)
 _LOOP = ("held", "climbing", "extreme", "age", "peak_voicing")
 """The scalars of a row that the automaton moves hop by hop."""
-
-
-_HEARD_BY_HOP = (np.hanning(HOP_SAMPLES * FRAME_HOPS + 1)[:-1] ** 2).reshape(FRAME_HOPS, HOP_SAMPLES).sum(axis=1)
-_FRAME_SHARES = (_HEARD_BY_HOP / _HEARD_BY_HOP.sum()).astype(np.float32)
-"""What each of a frame's hops has of its weight, the oldest first."""
 
 
 def begin(state: NDArray[np.void], row: int) -> None:
@@ -101,99 +63,7 @@ def begin(state: NDArray[np.void], row: int) -> None:
     state[row] = np.zeros((), STATE)
     for name in ("peaks", "follower", "extreme"):
         state[row][name] = -100.0
-    state[row]["floor"] = _UNKNOWN_FLOOR
-
-
-def smoothed(
-    state: State, bands: Sequence[FloatArray], voicing: FloatArray, lost: BoolArray, counts: IntArray
-) -> tuple[list[FloatArray], FloatArray, FloatArray]:
-    """Bands and the squared voicing in dB, and the share of the smoothed sound that was heard; (rows, hops) each.
-
-    Each is the mean of the last 4 hops, weighted by what of a hop's frame was heard: a lost packet makes no dip.
-    `state` keeps the hops it needs next.
-    """
-    missing = _missing(state, lost, counts)
-    whole = not missing.any() and not state["missing"].any()
-    before = [state["bands"][:, number] for number in range(BANDS)]
-    smooth = [_smooth(np.concatenate([late, fresh], axis=1)) for late, fresh in zip(before, bands, strict=True)]
-    told = np.concatenate([np.square(state["voicing"]), np.square(voicing)], axis=1)
-    heard = np.ones(voicing.shape, np.float32)
-    if whole:
-        smooth.append(_smooth(told))
-    else:
-        gone = np.concatenate([state["missing"], missing], axis=1)
-        smooth.append(_smooth(told * (1 - gone)))
-        heard -= _smooth(gone)
-        smooth = [band / np.where((heard < 1) & (heard >= LEAST_HEARD), heard, 1) for band in smooth]
-    for late, fresh in zip(before, bands, strict=True):
-        delay(late, fresh, counts)
-    delay(state["missing"], missing, counts)
-    periodic = np.maximum(smooth.pop(), np.float32(LEAST_PERIODIC**2))
-    return [decibels(band) for band in smooth], decibels(periodic), heard
-
-
-def _smooth(values: FloatArray) -> FloatArray:
-    hops = values.shape[1] - SMOOTHING_HOPS + 1
-    return np.asarray(sum(values[:, lag : lag + hops] * weight for lag, weight in enumerate(_SMOOTHING)), np.float32)
-
-
-def _missing(state: State, lost: BoolArray, counts: IntArray) -> NDArray[np.float32]:
-    """(rows, hops): the share of each hop's frame that was lost."""
-    hops = np.repeat(lost, HOPS_PER_STEP, axis=1)
-    if not hops.any() and not state["lost"].any():
-        return np.zeros(hops.shape, np.float32)
-    both = np.concatenate([state["lost"], hops], axis=1)
-    delay(state["lost"], hops, counts)
-    share = sum(both[:, at : at + hops.shape[1]] * weight for at, weight in enumerate(_FRAME_SHARES))
-    return np.asarray(share, np.float32)
-
-
-def envelope(state: State, bands_db: Sequence[FloatArray], periodic_db: FloatArray, counts: IntArray) -> FloatArray:
-    """(rows, hops): the weighted mean of the bands' dB, each held near its running peak, and the voicing's."""
-    mix = periodic_db * np.float32(VOICING_WEIGHT)
-    for number, band in enumerate(bands_db):
-        peak = _falling(state["peaks"][:, number], band, PEAK_FALLS_DB_PER_HOP, counts)
-        mix += np.maximum(band, (peak - RANGE_DB).astype(np.float32)) * np.float32(BAND_WEIGHTS[number])
-    return mix
-
-
-def gate(state: State, envelope_db: FloatArray, sound: BoolArray, counts: IntArray) -> FloatArray:
-    """(rows, hops): what a nucleus must be louder than, in dB of the envelope.
-
-    It lies under a follower of the envelope's peaks, the less the nearer to these the line's noise is. `sound`
-    (rows, hops) is False in digital silence.
-    """
-    follower = _falling(state["follower"], envelope_db, FOLLOWER_FALLS_DB_PER_HOP, counts)
-    tells = _run(state["sounding"], sound, counts) > FLOOR_AFTER_HOPS
-    rises = np.cumsum(tells, axis=1) * FLOOR_RISES_DB_PER_HOP
-    lowest = np.minimum.accumulate(np.where(tells, envelope_db - rises, np.inf), axis=1)
-    floor = np.minimum(np.minimum(lowest, state["floor"][:, None]) + rises, _UNKNOWN_FLOOR)
-    state["floor"] = _last(floor, counts)
-    range_db = np.where(floor == _UNKNOWN_FLOOR, RANGE_DB, follower - floor)
-    below = np.clip(SHARE_OF_RANGE * range_db, LEAST_BELOW_FOLLOWER_DB, MOST_BELOW_FOLLOWER_DB)
-    return np.asarray(follower - below, np.float32)
-
-
-def _falling(before: FloatArray, values: FloatArray, falls: float, counts: IntArray) -> FloatArray:
-    """(rows, hops): the running peak that falls by `falls` a hop, from `before` (rows,), which becomes the last."""
-    fallen = np.arange(1, values.shape[1] + 1) * falls
-    peak = np.maximum(np.maximum.accumulate(values + fallen, axis=1), before[:, None]) - fallen
-    before[:] = _last(peak, counts)
-    return peak
-
-
-def _run(before: IntArray, flags: BoolArray, counts: IntArray) -> IntArray:
-    """(rows, hops): how many hops in a row are True up to each, `before` (rows,) of them earlier; see `_falling`."""
-    hop = np.arange(1, flags.shape[1] + 1)
-    broken = np.maximum.accumulate(np.where(flags, 0, hop), axis=1)
-    run = hop - broken + np.where(broken == 0, before[:, None], 0)
-    before[:] = _last(run, counts)
-    return np.asarray(run)
-
-
-def _last(values: NDArray[T], counts: IntArray) -> NDArray[T]:
-    """(rows,): each row's value at its last hop."""
-    return values[np.arange(len(values)), counts - 1]
+    state[row]["floor"] = UNKNOWN_FLOOR_DB
 
 
 def nuclei(
@@ -211,10 +81,10 @@ def nuclei(
     distance: it would lose fast speech. `bands`: mean squares, `voicing`: 0-1, all (rows, hops); `power`: mean
     squares, `lost`, (rows, steps); rows sorted by falling `counts` of hops, at least one each.
     """
-    bands_db, periodic_db, heard = smoothed(state, bands, voicing, lost, counts)
-    mix = envelope(state, bands_db, periodic_db, counts)
+    bands_db, periodic_db, heard = envelope.smoothed(state, bands, voicing, lost, counts)
+    mix = envelope.mix(state, bands_db, periodic_db, counts)
     sound = np.repeat(power > LEAST_POWER, HOPS_PER_STEP, axis=1)
-    limit = gate(state, mix, sound, counts)
+    limit = envelope.limit(state, mix, sound, counts)
     both = np.concatenate([state["voicing"], voicing], axis=1)
     delay(state["voicing"], voicing, counts)
     hops = voicing.shape[1]
@@ -225,12 +95,14 @@ def nuclei(
     found = np.zeros(voicing.shape, np.int32)
     mine = {name: state[name].copy() for name in _LOOP}
     held, climbing, extreme, age, peak_voicing = mine.values()
+    holding = bool(held.any())
     for hop, n in enumerate(alive(counts, hops)):
         d, up, best = mix[:n, hop], climbing[:n], extreme[:n]
         beyond = np.where(up, d - best, best - d)
         further, turns = beyond > 0, -beyond >= np.where(up, _PEAK_HYSTERESIS, _DIP_HYSTERESIS)
-        if any_gap[hop]:
+        if any_gap[hop] or holding:
             held[:n] = np.where(gaps[:n, hop], held[:n] + 1, 0)
+            holding = bool(held.any())
             still = (held[:n] > 0) & (held[:n] <= LONGEST_HELD_HOPS)
             further &= ~still
             turns &= ~still
@@ -247,6 +119,24 @@ def nuclei(
     return found
 
 
+def rests(state: State, power: FloatArray, counts: IntArray) -> BoolArray:
+    """(rows,): whether a row that voice activity lets rest may do so here: its line hisses on, or is digitally silent.
+
+    `power` (rows, steps), `counts` in steps.
+    """
+    sounding = (power > LEAST_POWER).sum(axis=1)
+    return np.asarray((sounding == 0) | (sounding == counts) & (state["sounding"] >= FLOOR_AFTER_HOPS))
+
+
+def rest(state: State, power: FloatArray, counts: IntArray) -> None:
+    """What `nuclei` comes to for rows that rest, `counts` in steps: while the envelope falls no peak begins."""
+    hops = counts * HOPS_PER_STEP
+    mixed = envelope.rest(state, power[:, 0] > LEAST_POWER, hops)
+    state["climbing"] &= state["extreme"] - mixed < _PEAK_HYSTERESIS
+    state["extreme"] = np.where(state["climbing"], state["extreme"], np.minimum(state["extreme"], mixed))
+    state["age"] += hops
+
+
 def accumulate(state: State, found: IntArray, block: Settled) -> None:
     """Add the block's syllables and speech steps; a nucleus counts where its peak lies in speech."""
     rows, steps = block.speech.shape
@@ -254,7 +144,7 @@ def accumulate(state: State, found: IntArray, block: Settled) -> None:
     row, hop = np.nonzero(found)
     step = SETTLE_STEPS + (hop - LOOKS_BACK_HOPS - (found[row, hop] - 1)) // HOPS_PER_STEP
     np.add.at(both, (row, np.maximum(step, 0)), 1)
-    state["waiting"] = np.take_along_axis(both, block.counts[:, None] + np.arange(SETTLE_STEPS), axis=1)
+    state["waiting"] = stretch(both, block.counts, SETTLE_STEPS)
     state["syllables"][:, 0] += np.where(block.through, both[:, :steps], 0).sum(axis=1)
     state["steps"][:, 0] += block.through.sum(axis=1)
 

@@ -20,7 +20,6 @@ JITTER_SECONDS = 0.04
 LONGEST_GAP_SECONDS = 60
 """Of a longer gap only this much is filled in: every window is empty after it, and a wrong offset costs no more."""
 _ZERO = np.float32(0)
-_NO_HOLD = np.zeros(STEPS_PER_SECOND, bool)
 
 
 class Track:
@@ -70,12 +69,6 @@ class Track:
         """The last whole second that is settled."""
         return self.settled // STEPS_PER_SECOND
 
-    @property
-    def ends_second(self) -> bool:
-        """True where a second of which something was heard has just been settled."""
-        settled = self.step - SETTLE_STEPS
-        return settled % STEPS_PER_SECOND == 0 and settled > self.first_step
-
     def take(self, steps: int, into: FloatArray) -> BoolArray | None:
         """Move the next `steps` steps to the beginning of `into`; which of them were lost (None: none)."""
         wanted = steps * STEP_SAMPLES
@@ -114,7 +107,7 @@ class Conversation:
     index: int
     tracks: dict[Side, Track] = field(default_factory=dict)
     next_seq: dict[tuple[Side, ...], int] = field(default_factory=dict)
-    closed: dict[int, dict[Side, tuple[dict[str, float | None], int, int, float]]] = field(default_factory=dict)
+    closed: dict[int, dict[Side, tuple[list[float | None], int, int, float]]] = field(default_factory=dict)
     """Seconds not scored yet -> side -> its metrics, its speech bits, its known bits, seconds lost until then."""
     scored_second: int | None = None
     holds: list[tuple[float, bool]] = field(default_factory=list)
@@ -134,8 +127,6 @@ class Conversation:
 
     def held(self, second: int) -> BoolArray:
         """(50,): True where the call is on hold in the second that ends at `second`."""
-        if not self.holds:
-            return _NO_HOLD
         times = second - 1 + np.arange(STEPS_PER_SECOND) / STEPS_PER_SECOND
         on = np.zeros(STEPS_PER_SECOND, bool)
         for at_seconds, begins in self.holds:

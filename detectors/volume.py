@@ -42,8 +42,9 @@ def accumulate(state: State, power: FloatArray, block: Settled) -> FloatArray:
     Returned is that of the steps that settle.
     """
     settled = delay(state["waiting_power"], power, block.counts)
-    state["power"][:, 0] += np.where(block.speech, settled, 0).sum(axis=1, dtype=np.float64)
-    state["steps"][:, 0] += block.speech.sum(axis=1)
+    if block.speech.any():
+        state["power"][:, 0] += np.where(block.speech, settled, 0).sum(axis=1, dtype=np.float64)
+        state["steps"][:, 0] += block.speech.sum(axis=1)
     return settled
 
 

@@ -16,6 +16,7 @@ from faust.tables.manager import TableManager
 from faust.types import TP
 
 from stream.consumer import Transport
+from stream.inbox import Inbox
 from stream.kafka_client import (
     EMBEDDED_FETCH_WAIT_MS,
     FETCH_WAIT_MS,
@@ -53,6 +54,8 @@ class App(faust.App):
     tonewatch: Settings
     outlet: Outlet
     """Whatever the worker publishes goes through it."""
+    inbox: Inbox | None = None
+    """Where its agents put what comes."""
     worker_name: str
     """Kind and name of the worker, stable over its restarts: "chat/host-0"."""
 

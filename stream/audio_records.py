@@ -15,6 +15,7 @@ from detectors.values import Chunk, Side
 from stream.records import SOURCE, BadRecord, Record, header_map
 
 LONGEST_CHUNK_SECONDS = 1.0
+_DECIMAL = re.compile(rb"[0-9]{1,15}")
 _ENCODINGS: Mapping[str, Encoding] = {"audio/l16": "s16be", "audio/pcmu": "pcmu", "audio/pcma": "pcma"}
 
 
@@ -90,7 +91,7 @@ def _number(headers: Mapping[str, bytes], name: str) -> int:
     text = headers.get(name)
     if text is None:
         raise BadRecord("header", f"no header {name!r}")
-    if not re.fullmatch(rb"[0-9]{1,15}", text):
+    if not _DECIMAL.fullmatch(text):
         raise BadRecord("header", f"header {name!r} is {text[:40]!r}; write an ASCII decimal")
     return int(text)
 

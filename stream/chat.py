@@ -48,7 +48,7 @@ class ChatWorker:
         self._policies = policies
         self._verdicts_topic = topic_name(app.tonewatch, "chat.verdicts")
         self._rejects = Rejects(app)
-        self.inbox = Inbox(self.handle, most_per_batch=MOST_PER_BATCH)
+        self.inbox = app.inbox = Inbox(self.handle, most_per_batch=MOST_PER_BATCH)
         self.holds = Holds(app, engine, self.inbox)
         app.run_beside(self.holds)
         app.run_beside(self.inbox)

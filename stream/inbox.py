@@ -77,6 +77,10 @@ class Inbox(mode.Service):
         """Return how many events are queued; those of a held topic are not."""
         return self._queue.qsize() + len(self._resumed)
 
+    def is_behind(self) -> bool:
+        """Return whether a batch is under way and the next one has begun to gather."""
+        return not self.is_idle and not self._queue.empty()
+
     def is_held(self, topic: str) -> bool:
         """Return whether nothing of a topic is to be handled."""
         return topic in self._held

@@ -57,9 +57,15 @@ class ScoreFeed:
     def __init__(self, app: App) -> None:
         self._outlet = app.outlet
         self._topic = topic_name(app.tonewatch, "qa.scores")
+        self._telling: asyncio.Task[None] | None = None
 
     async def tell(self, records: Sequence[tuple[str, bytes]]) -> None:
-        """Publish (conversation_id, JSON) each and await delivery."""
+        """Publish (conversation_id, JSON) each, once those before are delivered; their own delivery is not awaited."""
+        if self._telling is not None:
+            await self._telling
+        self._telling = asyncio.create_task(self._tell(records))
+
+    async def _tell(self, records: Sequence[tuple[str, bytes]]) -> None:
         headers = [("content-type", b"application/json"), ("ce_specversion", b"1.0"), ("ce_type", b"qa.score")]
         try:
             async with asyncio.timeout(TELL_SECONDS):

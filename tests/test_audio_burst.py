@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stream.audio import MOST_PER_BATCH
 from stream.audio_records import audio_record
 from stream.records import Record, call_event_record
 from stream.settings import Settings
@@ -22,10 +23,8 @@ CALM, MOST_LIVE = 10, 200
 so many may pass until then. How soon is the machine's doing; that it comes to it is ours."""
 STALE_SECONDS = 1.0
 GROWTH_MB = 120
-"""Of memory: Faust's buffers and ours hold about 1,500 records of 1.6 kB and the bank a row a call; all that came in
+"""Of memory: Faust's buffers and ours hold about 5,000 records of 1.6 kB and the bank a row a call; all that came in
 would be 24 MB as bytes and, one Python object a record, more than this."""
-WAITING = 512
-"""What the inbox holds at most."""
 TALK = np.random.default_rng(5).integers(0, 256, round(8000 * RECORD_SECONDS), dtype=np.uint8).tobytes()
 
 
@@ -82,5 +81,5 @@ async def test_a_burst_of_audio_costs_freshness_and_nothing_else(kafka_settings:
 
     assert stale > 0, "a burst that leaves nothing behind shows nothing"
     assert sum(final().values()) == round(stale * RECORD_SECONDS * 1000), "what was too old is told, all else heard"
-    assert most_waiting <= WAITING
+    assert most_waiting <= MOST_PER_BATCH
     assert most_mb - before_mb < GROWTH_MB

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from alerts.alert import CALL_PLATFORM, Conversation
 from alerts.rules import RuleSet
-from detectors.arrays import BoolArray, FloatArray, IntArray
+from detectors.arrays import BoolArray, IntArray
 from detectors.bank import Bank
 from detectors.columns import STEP_SAMPLES
 from detectors.decode import FULL_SCALE, RATE
@@ -97,7 +97,7 @@ class _Heard(Rows):
         super().__init__(2)
         self._bits: dict[int, list[int]] = {row: [] for row in range(2)}
 
-    def close_second(self, rows: IntArray, slow: BoolArray) -> tuple[list[dict[str, float | None]], FloatArray]:
+    def close_second(self, rows: IntArray, slow: BoolArray) -> tuple[list[list[float | None]], NDArray[np.uint64]]:
         """Close as ever, and keep the speech bits of the second."""
         metrics, bits = super().close_second(rows, slow)
         for row, speech in zip(rows.tolist(), bits[0].tolist(), strict=True):
