@@ -59,7 +59,7 @@ class Bank:
         for track in call.tracks.values():
             # The labels of the last 0.3 s wait for what comes next; nothing does.
             track.fill((SETTLE_STEPS + 1) * STEP_SAMPLES, lost=True)
-        self._advance(call.tracks.values())
+        self._advance(call.tracks.values(), to_the_end=True)
         whole = {
             second: {side: values for side, values in sides.items() if second <= ends[side]}
             for second, sides in call.closed.items()
@@ -170,21 +170,20 @@ class Bank:
         """Put a gap into the track; of a very long one the middle is skipped in whole seconds."""
         skipped = max(0, int(missing_seconds) - LONGEST_GAP_SECONDS)
         if skipped:
-            self._advance([track])
+            self._advance([track], to_the_end=True)
             track.skip(skipped)
             call.skipped_lost = lost
             if lost:
                 self._rows.columns["losses"][track.row]["lost_seconds"] += skipped
         track.fill(round((missing_seconds - skipped) * RATE), lost=lost)
 
-    def _advance(self, tracks: Iterable[Track]) -> None:
-        """Run the detectors over everything that waits, closing seconds on the way."""
-        waiting = [track for track in tracks if track.waiting >= STEP_SAMPLES]
-        while waiting:
+    def _advance(self, tracks: Iterable[Track], *, to_the_end: bool = False) -> None:
+        """Run the detectors over whole blocks, or over everything that waits, closing seconds on the way."""
+        tracks = list(tracks)
+        while waiting := [t for t in tracks if t.fills_block or (to_the_end and t.waiting >= STEP_SAMPLES)]:
             ended = self._rows.advance(waiting)
             if ended:
                 self._close(ended)
-            waiting = [track for track in waiting if track.waiting >= STEP_SAMPLES]
 
     def _close(self, ended: list[Track]) -> None:
         """Keep the metrics of the seconds that are settled until their conversations can be scored."""

@@ -17,6 +17,8 @@ HOPS_PER_STEP = 2
 STEP_SAMPLES = HOP_SAMPLES * HOPS_PER_STEP
 STEP_SECONDS = 0.02
 STEPS_PER_SECOND = 50
+BLOCK_STEPS = 25
+"""Steps are worked on from one half of a second of settled ones to the next: nothing is told in between."""
 SETTLE_STEPS = 15
 """A step's label is final 0.3 s later: 200 ms that a pause may still be filled, 100 ms that speech must last."""
 QUIET_DBOV = -100.0

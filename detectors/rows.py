@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from detectors import decode, intonation, losses, spectrum, speech_rate, turns, voice_activity, voice_gate, volume
 from detectors.arrays import BoolArray, FloatArray, IntArray
 from detectors.columns import (
+    BLOCK_STEPS,
     HOP_SAMPLES,
     HOPS_PER_STEP,
     SETTLE_STEPS,
@@ -36,7 +37,6 @@ DETECTORS: dict[str, ModuleType] = {
 
 SIDE_METRICS = tuple(name for detector in DETECTORS.values() for name in detector.METRICS)
 ROWS_AT_ONCE = 1024
-STEPS_AT_ONCE = 25
 """The more rows a pass has, the less numpy's overhead costs each: what goes step by step costs a call of it each."""
 ROWS_IN_CACHE = 64
 """Rows whose samples are worked on together: 64 of 0.5 s are 1 MB, more fall out of the cache between two looks."""
@@ -76,7 +76,7 @@ class Rows:
         self.turns = np.zeros(self.capacity // 2, turns.STATE)
         self.still = {metric: np.zeros(self.capacity, bool) for metric in ("volume", "speech_rate", "intonation")}
         """Rows whose baseline stands still, per detector: their metric is over its limit."""
-        self._sound = np.zeros((0, _TAIL + STEPS_AT_ONCE * STEP_SAMPLES), np.float32)
+        self._sound = np.zeros((0, _TAIL + BLOCK_STEPS * STEP_SAMPLES), np.float32)
 
     def grow(self) -> None:
         """Double the number of rows."""
@@ -99,19 +99,18 @@ class Rows:
             flags[row] = False
 
     def advance(self, tracks: Sequence[Track]) -> list[Track]:
-        """Take each track on by the steps it has, at most to where its current second is settled and 0.5 s.
+        """Take each track on by the steps it has, at most to the end of its block.
 
         Returned are those of which a second is settled now in which something was heard.
         """
         room = np.array([t.waiting for t in tracks]) // STEP_SAMPLES
         settled = np.array([t.step for t in tracks]) - SETTLE_STEPS
-        left = STEPS_PER_SECOND - settled % STEPS_PER_SECOND
-        room = np.minimum(np.minimum(room, left), STEPS_AT_ONCE)
+        room = np.minimum(room, BLOCK_STEPS - settled % BLOCK_STEPS)
         order = np.argsort(-room, kind="stable")
         for start in range(0, len(order), ROWS_AT_ONCE):
             some = order[start : start + ROWS_AT_ONCE]
             self._pass([tracks[i] for i in some.tolist()], room[some], settled[some])
-        ended = (tracks[i] for i in np.flatnonzero(room == left).tolist())
+        ended = (tracks[i] for i in np.flatnonzero((settled + room) % STEPS_PER_SECOND == 0).tolist())
         return [track for track in ended if track.settled > track.first_step]
 
     def _pass(self, tracks: list[Track], counts: IntArray, first_step: IntArray) -> None:
@@ -125,12 +124,14 @@ class Rows:
         rests &= speech_rate.rests(Picked(self.columns["speech_rate"], rows), power, counts)
         active.put_back()
         block = Block(rows, counts, first_step, power, level_dbov, full_scale, lost, passes, plain)
+        if rests.all():
+            self._rest(block)
+            return
         if rests.any():
             self._rest(block.of(np.flatnonzero(rests)))
-        if not rests.all():
-            awake = np.flatnonzero(~rests)
-            said = voice_gate.ask_webrtc([track.vad for track in tracks], sound[:, _TAIL:], passes, peak)
-            self._listen(block.of(awake), said[awake], sound, awake)
+        awake = np.flatnonzero(~rests)
+        said = voice_gate.ask_webrtc([track.vad for track in tracks], sound[:, _TAIL:], passes, peak)
+        self._listen(block.of(awake), said[awake], sound, awake)
 
     def _rest(self, block: Block) -> None:
         """Take rows on in which nothing is heard but the line."""
@@ -199,7 +200,7 @@ class Rows:
 
     def _sound_of(self, rows: int) -> NDArray[np.float32]:
         if len(self._sound) < rows:
-            self._sound = np.zeros((min(ROWS_AT_ONCE, 2 * rows), _TAIL + STEPS_AT_ONCE * STEP_SAMPLES), np.float32)
+            self._sound = np.zeros((min(ROWS_AT_ONCE, 2 * rows), _TAIL + BLOCK_STEPS * STEP_SAMPLES), np.float32)
         return self._sound[:rows]
 
     def close_second(self, rows: IntArray, slow: BoolArray) -> tuple[list[list[float | None]], NDArray[np.uint64]]:

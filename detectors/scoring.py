@@ -24,13 +24,12 @@ _NO_TURNS: list[list[float | None]] = [[None] * len(turns.METRICS)] * len(SIDES_
 def score(rows: Rows, calls: Mapping[str, Conversation]) -> list[Score]:
     """Every second of `calls` that is complete, all calls at once, second by second; in order of call and time."""
     scores: dict[str, list[Score]] = {name: [] for name in calls}
-    waiting = {name: call for name, call in calls.items() if call.closed}
+    waiting = [(name, call) for name, call in calls.items() if call.closed]
     while waiting:
-        ready = {name: second for name, call in waiting.items() if (second := _ready(call)) is not None}
-        waiting = {name: waiting[name] for name in ready}
-        judged = _follow_turns(rows, [(call, ready[name]) for name, call in waiting.items()])
-        for (name, call), of_turns in zip(waiting.items(), judged, strict=True):
-            closed = call.closed.pop(ready[name])
+        ready = [(name, call, second) for name, call in waiting if (second := _ready(call)) is not None]
+        judged = _follow_turns(rows, [(call, second) for _, call, second in ready])
+        for (name, call, second), of_turns in zip(ready, judged, strict=True):
+            closed = call.closed.pop(second)
             sides: dict[Side, dict[str, float | None]] = {}
             for side, in_turns in zip(SIDES_OF_A_CALL, of_turns, strict=True):
                 if side in call.tracks:
@@ -39,9 +38,9 @@ def score(rows: Rows, calls: Mapping[str, Conversation]) -> list[Score]:
             lost = [seconds for _, _, _, seconds in closed.values()]
             for side in call.tracks.keys() - closed.keys():
                 lost.append(float(rows.columns["losses"][call.row(side)]["lost_seconds"]))
-            scores[name].append(Score(name, float(ready[name]), sides, max(lost)))
-            call.scored_second = ready[name]
-        waiting = {name: call for name, call in waiting.items() if call.closed}
+            scores[name].append(Score(name, float(second), sides, max(lost)))
+            call.scored_second = second
+        waiting = [(name, call) for name, call, _ in ready if call.closed]
     return [each for some in scores.values() for each in some]
 
 

@@ -133,7 +133,7 @@ def _peak(around: FloatArray, place: IntArray) -> tuple[FloatArray, FloatArray]:
 def _height(power: FloatArray, lag: FloatArray) -> FloatArray:
     """Autocorrelation of each frame at its own `lag` (n,), which may lie between samples; as `_periods` gives it."""
     half = power[:, : len(_FADING)]
-    waves = np.cos(lag[:, None] * _RADIANS)
+    waves = np.cos(lag[:, None].astype(np.float32) * _RADIANS)
     unbias = np.interp(lag, np.arange(SHORTEST_LAG - 1, LONGEST_LAG + 2), _UNBIAS)
     return np.asarray(np.einsum("nk,nk->n", half, waves) / np.maximum(half.sum(axis=1), 1e-12) * unbias, np.float32)
 

@@ -11,7 +11,7 @@ import numpy as np
 import webrtcvad
 
 from detectors.arrays import BoolArray, FloatArray
-from detectors.columns import SETTLE_STEPS, STEP_SAMPLES, STEPS_PER_SECOND
+from detectors.columns import BLOCK_STEPS, SETTLE_STEPS, STEP_SAMPLES, STEPS_PER_SECOND
 from detectors.decode import RATE
 from detectors.values import SIDES_OF_A_CALL, Chunk, Side
 
@@ -65,6 +65,11 @@ class Track:
         return self.step - SETTLE_STEPS
 
     @property
+    def fills_block(self) -> bool:
+        """Whether what waits reaches to the end of the block of steps that is settled next."""
+        return self.waiting >= (BLOCK_STEPS - self.settled % BLOCK_STEPS) * STEP_SAMPLES
+
+    @property
     def second(self) -> int:
         """The last whole second that is settled."""
         return self.settled // STEPS_PER_SECOND
@@ -74,15 +79,15 @@ class Track:
         wanted = steps * STEP_SAMPLES
         self.waiting -= wanted
         pieces, at = self.pieces, 0
-        while at < wanted:
-            piece, room = pieces[0], wanted - at
-            if len(piece) > room:
-                pieces[0] = piece[room:]
-                into[at:wanted] = piece[:room]
-                break
-            into[at : at + len(piece)] = piece
-            at += len(piece)
-            del pieces[0]
+        while (size := len(pieces[0])) < wanted - at:
+            into[at : at + size] = pieces.popleft()
+            at += size
+        room = wanted - at
+        if size == room:
+            into[at:wanted] = pieces.popleft()
+        else:
+            into[at:wanted] = pieces[0][:room]
+            pieces[0] = pieces[0][room:]
         if not self.lost:
             self.step += steps
             return None

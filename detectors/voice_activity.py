@@ -193,6 +193,8 @@ def accumulate(state: State, block: Settled) -> None:
     place = ((block.first_step % STEPS_PER_SECOND)[:, None] + columns).astype(np.uint64)
     inside = within(block.counts, len(columns))
     for name, flags in (("second_speech", block.speech), ("second_known", block.known)):
+        if not flags.any():
+            continue
         bits = (flags & inside).astype(np.uint64) << np.where(inside, place, 0).astype(np.uint64)
         state[name] |= np.bitwise_or.reduce(bits, axis=1)
 
