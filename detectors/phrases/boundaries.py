@@ -94,5 +94,7 @@ class Edges:
         for start, end in self._pieces[max(0, number) : number + 2]:
             if start <= place <= end and start not in self._cut_pieces:
                 self._cut_pieces.add(start)
-                self._cuts.update(start + cut for word in self._segment(self._text[start:end]) for cut in word)
+                for word_start, word_end in self._segment(self._text[start:end]):
+                    self._cuts.add(start + word_start)
+                    self._cuts.add(start + word_end)
         return place in self._cuts

@@ -219,6 +219,8 @@ def _ends(own: str, text: str, hits: Sequence[Hit]) -> tuple[tuple[str, int], ..
 
 def _without_repeats(hits: Sequence[Hit]) -> tuple[Hit, ...]:
     """Of hits of one phrase that overlap the leftmost and longest; none that lies inside a stronger or equal one."""
+    if len(hits) < 2:
+        return tuple(hits)
     kept: list[Hit] = []
     last_end: dict[str, int] = {}
     widest: dict[str, Hit] = {}

@@ -29,7 +29,6 @@ _UNSPACED = (
 )
 _UNSPACED_LETTER = re.compile(f"[{_UNSPACED}]")
 _SPACED_WORD = re.compile(f"[^ \n{_UNSPACED}]+")
-_LETTERS = re.compile("[^ \n]+")
 _WORD_END = re.compile(f"[ \n{_UNSPACED}]")
 
 # A cache, not a limit on what is read: past it characters are folded each time, so hostile text cannot fill the memory.
@@ -235,19 +234,22 @@ class Mapped:
 
     def words(self) -> View:
         """`words_view` with the way back."""
-        pieces, at = [""], [0]
-        for word in _SPACED_WORD.finditer(self.characters):
-            pieces.append(word.group())
-            at += range(word.start(), word.end())
-            at.append(word.end() - 1)
-        pieces.append("")
-        return View(" ".join(pieces), at)
+        text, at, end = self.characters, [0], 0
+        words = text.split() if text.isascii() else _SPACED_WORD.findall(text)
+        for word in words:  # to find each again costs less than to ask a match for its place
+            start = text.index(word, end)
+            end = start + len(word)
+            at += range(start, end)
+            at.append(end - 1)
+        return View(" ".join(["", *words, ""]), at)
 
     def run_on(self) -> View:
         """`run_on_view` with the way back."""
-        pieces: list[str] = []
+        text, end = self.characters, 0
         at: list[int] = []
-        for letters in _LETTERS.finditer(self.characters):
-            pieces.append(letters.group())
-            at += range(letters.start(), letters.end())
+        pieces = text.split()
+        for letters in pieces:
+            start = text.index(letters, end)
+            end = start + len(letters)
+            at += range(start, end)
         return View("".join(pieces), at)

@@ -69,7 +69,9 @@ class SpeakerMemory(NamedTuple):
         moved = len(joined) - len(kept)
         earlier = ((phrase_id, end - len(self.tail) + len(before)) for phrase_id, end in self.reported if before)
         reported = (*(item for item in earlier if item[1] > 0), *((name, end + moved) for name, end in ends if end > 0))
-        return SpeakerMemory(joined, tuple(sorted(set(reported), key=lambda item: (item[1], item[0]))))
+        if len(reported) > 1:
+            reported = tuple(sorted(set(reported), key=lambda item: (item[1], item[0])))
+        return SpeakerMemory(joined, reported)
 
 
 EMPTY = SpeakerMemory()

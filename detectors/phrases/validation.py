@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from detectors.phrases.boundaries import Edges, Segment
 from detectors.phrases.fold import Mapped, View, fold, has_unspaced, is_mark, is_unspaced, run_on_view, words_view
@@ -60,7 +60,11 @@ class Validator:
         self._phrases = phrases
         self._mapped = mapped
         self._memory = memory
-        self._edges = Edges(self._with_words_kept(), segment)
+        self._segment = segment
+
+    @cached_property
+    def _edges(self) -> Edges:
+        return Edges(self._with_words_kept(), self._segment)
 
     def _with_words_kept(self) -> str:
         """The folded characters, with 大陆 instead of 大6, which no dictionary has."""
@@ -84,7 +88,9 @@ class Validator:
         if run_on and not self._edges_hold(first, last):
             return None
         across = origin[first] < 0
-        inside = next(place for place in range(candidate.start, candidate.end) if origin[at[place]] >= 0)
+        inside = candidate.start
+        while origin[at[inside]] < 0:
+            inside += 1
         span = origin[at[inside]], self._with_marks(origin[last] + 1)
         how = self._how(candidate, span)
         clauses = not _CLAUSE_ENDS.isdisjoint(self._mapped.source[slice(*span)])
@@ -177,6 +183,8 @@ class Validator:
     def _is_of_another_alphabet(self, candidate: Candidate) -> bool:
         """Whether it is no disguise but a word of another language: Russian рот is not "pot", nor "cop" Russian сор."""
         mapped, view = self._mapped, candidate.view
+        if mapped.source.isascii() and candidate.pattern.written.isascii():
+            return False
         words: list[list[bool]] = [[]]
         for place in range(candidate.start, candidate.end):
             if view.text[place] == " ":
