@@ -118,6 +118,15 @@ def voice(
     return np.asarray(sound + noise, np.float32)
 
 
+def two_voices(seconds: float, rate: int = 8000, seed: int = 1) -> FloatArray:
+    """Two made-up people who take turns of 3 s and overlap by 1 s."""
+    agent, customer = voice(seconds, 180, 4.5, rate=rate, seed=seed), voice(seconds, 110, 3.5, rate=rate, seed=seed + 1)
+    second = np.arange(len(agent)) // rate
+    agent[second % 6 >= 3] *= 0.001
+    customer[(second % 6 < 2) | (second % 6 == 5)] *= 0.001
+    return side_by_side(agent, customer)
+
+
 def silence(seconds: float, rate: int = 8000, level_dbov: float = -65.0, seed: int = 2) -> FloatArray:
     """Line noise (n,)."""
     noise = np.random.default_rng(seed).standard_normal(round(seconds * rate))

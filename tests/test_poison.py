@@ -13,30 +13,24 @@ from pathlib import Path
 
 import confluent_kafka
 import numpy as np
-import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
 from sqlalchemy import select
 
 from alerts.store.tables import holds, messages
 from stream import doctor, rejects
-from stream.audio_records import parse_audio
 from stream.kafka_client import connection
 from stream.records import (
-    BadRecord,
     Record,
     chat_record,
     header_map,
-    parse_call_event,
-    parse_chat,
-    parse_turn,
     turn_record,
 )
 from stream.settings import Settings
-from stream.topics import rejected_name, topic_name
+from stream.topics import topic_name
 from stream.watchdog import STANDSTILL_SECONDS
 from tests.builders_calls import audio
-from tests.builders_poison import AUDIO_KINDS, CHAT_KINDS, NUMBER, Poison, bad_audio, bad_chat, good_chat
+from tests.builders_poison import NUMBER, Poison, bad_audio, bad_chat, good_chat
 from tests.workers import Listener, Process, Worker, rows, status, until_rows, workers
 
 GOOD = 6000
@@ -273,94 +267,3 @@ async def test_a_held_topic_is_no_standstill(kafka_settings: Settings, tmp_path:
         assert worker.pid == pid
         assert status(f"http://127.0.0.1:{worker.port}/livez") == 200
         assert await rejects.held(settings), "it renews its row"
-
-
-async def test_rejects_are_listed_shown_and_sent_again(
-    broker_settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    settings = broker_settings.model_copy(update={"database": f"sqlite:///{tmp_path / 'a.sqlite3'}"})
-    name = topic_name(settings, "chat.messages")
-    log = tmp_path / "command.log"
-    broken = {**good_chat(1), "text": "我的电话是13800138000", "sender": {"id": 5}}
-    async with workers(settings, tmp_path, chat=1), Listener(settings, "chat.messages.rejected") as aside:
-        came = Poison("chat.messages", b"c-1", orjson.dumps(broken), [("trace", b"t-7")], "schema")
-        null = Poison("chat.messages", b"c-2", None, [], "null")
-        await publish(settings, [came, null, null])
-        await aside.until(lambda all_: len(all_.records) == 3, 20, "setting them aside")
-        [first] = [record for record in aside.records if record.value]
-
-        code, told = await asyncio.to_thread(tonewatch, settings, log, "rejects", "list", "chat.messages")
-        assert code == 0
-        counted = [line.split("│")[1:4] for line in told.splitlines() if "│" in line]
-        assert [[cell.strip() for cell in line] for line in counted] == [[name, "null", "2"], [name, "schema", "1"]]
-
-        where = ("rejects", "show", name, str(first.partition), str(first.offset))
-        code, told = await asyncio.to_thread(tonewatch, settings, log, *where)
-        assert code == 0
-        assert "reason: schema" in told
-        assert "sender.id" in told
-        assert "trace: t-7" in told
-        assert "138****8000" in told
-        assert "13800138000" not in told
-        code, told = await asyncio.to_thread(tonewatch, settings, log, *where, "--unmask")
-        assert "13800138000" in told
-        from alerts.store.tables import audit
-
-        [entry] = await rows(settings, select(audit))
-        assert (entry["what"], entry["object"]) == (
-            "rejects.unmask",
-            f"{rejected_name(name)}:{first.partition}:{first.offset}",
-        )
-
-        code, told = await asyncio.to_thread(tonewatch, settings, log, "rejects", "replay", name, "--reason", "schema")
-        assert code == 0
-        assert f"1 records of {name} were sent again." in told
-        await aside.until(lambda all_: len(all_.records) == 4, 20, "setting the one aside that was sent again")
-        again = aside.records[-1]
-        headers = header_map(again.headers)
-        assert (again.key, again.value) == (b"c-1", came.value)
-        assert headers["replayed"].decode() == f"{rejected_name(name)}:{first.partition}:{first.offset}"
-        assert headers["trace"] == b"t-7"
-        assert int(headers["offset"]) > int(header_map(first.headers)["offset"]), "the place is the newer record's"
-        assert len([1 for header, _ in again.headers if header == "reason"]) == 1
-
-
-def test_whatever_comes_is_a_record_or_a_bad_record() -> None:
-    chance = random.Random(31)
-    parsers = (parse_chat, parse_turn, parse_call_event)
-    made = [CHAT_KINDS[kind](chance)[1:] for kind in CHAT_KINDS for _ in range(50)]
-    made += [(chance.randbytes(chance.randrange(60)), []) for _ in range(2000)]
-    whole = orjson.dumps(
-        {**good_chat(1), "matched": [{"phrase": "x", "deep": [[]]}], "sent_at": "2026-11-21T10:00:00Z"}
-    )
-    for _ in range(6000):
-        bent = bytearray(whole)
-        for _ in range(chance.randrange(1, 4)):
-            bent[chance.randrange(len(bent))] = chance.choice(b'"{}[]0e\\u9-,:\x00\xff')
-        made.append((bytes(bent), chance.choice([[], [("content-type", b"application/cloudevents+json")]])))
-    outcomes: Counter[str] = Counter()
-    for value, headers in made:
-        for parse in parsers:
-            try:
-                parse(value, headers)
-                outcomes["good"] += 1
-            except BadRecord as error:
-                outcomes[error.reason] += 1
-    assert outcomes.keys() >= {"good", "null", "json", "encoding", "schema", "cloudevent"}
-
-
-def test_whatever_sound_comes_is_a_chunk_or_a_bad_record() -> None:
-    chance = random.Random(32)
-    outcomes: Counter[str] = Counter()
-    for number in range(6000):
-        reason, key, value, headers = AUDIO_KINDS[chance.choice(list(AUDIO_KINDS))](chance)
-        if number % 2:
-            at = chance.randrange(len(headers)) if headers else 0
-            headers[at : at + 1] = [(name, chance.randbytes(chance.randrange(9))) for name, _ in headers[at : at + 1]]
-        try:
-            parse_audio(key, value, headers)
-            outcomes["good"] += 1
-        except BadRecord as error:
-            outcomes[error.reason] += 1
-            assert number % 2 or error.reason == reason
-    assert outcomes.keys() >= {"key", "encoding", "empty", "audio", "header", "sides"}

@@ -158,6 +158,11 @@ def fold(text: str) -> str:
     return text.translate(_FOLD)
 
 
+def folds_to_nothing(character: str) -> bool:
+    """Whether nothing is left of a character: it is invisible, or a mark on the letter before it."""
+    return _FOLD[ord(character)] == ""
+
+
 def spaced_words(folded: str) -> str:
     """The words of scripts with blanks in a folded text, one blank between them."""
     return " ".join(folded.split() if folded.isascii() else _SPACED_WORD.findall(folded))

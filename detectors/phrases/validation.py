@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from detectors.phrases.boundaries import Edges, Segment
-from detectors.phrases.fold import Mapped, View, fold, has_unspaced, is_mark, is_unspaced, run_on_view, words_view
+from detectors.phrases.fold import (
+    Mapped,
+    View,
+    fold,
+    folds_to_nothing,
+    has_unspaced,
+    is_mark,
+    is_unspaced,
+    run_on_view,
+    words_view,
+)
 from detectors.phrases.halves import HALVES
 from detectors.phrases.lexicon import Phrase
 from detectors.phrases.memory import SpeakerMemory
@@ -120,7 +130,7 @@ class Validator:
         """The end of a span with the accents and keycaps on its last letter, not with what is invisible after it."""
         source = self._mapped.source
         place = end
-        while place < len(source) and fold(source[place]) == "":
+        while place < len(source) and folds_to_nothing(source[place]):
             place += 1
             if is_mark(source[place - 1]):
                 end = place
