@@ -75,7 +75,7 @@ class Consumer(PromptService, aiokafka.Consumer):
         """Wait for records of the partitions that have room, and soon look again which these are.
 
         Not at once while a batch is under way and some wait already: a record or two at a time costs the worker and
-        the broker a fetch each, and none is judged the earlier.
+        the broker a fetch each, and a worker near its limit has no time for that.
 
         Faust asks for them alone and waits a second for one, though a partition that was full may have room again and
         thousands of records fetched: a worker with a backlog stood still for a third of its time.
