@@ -103,6 +103,11 @@ def stretch(values: NDArray[T], starts: IntArray, length: int) -> NDArray[T]:
     return np.take_along_axis(values, starts[:, None] + np.arange(length), axis=1)
 
 
+def last(values: NDArray[T], counts: IntArray) -> NDArray[T]:
+    """(rows,): each row's value in the last of its own `counts` columns of `values` (rows, n)."""
+    return values[np.arange(len(values)), counts - 1]
+
+
 def decibels(power: FloatArray) -> FloatArray:
     """10 * log10 of a mean square, float32, never below -100."""
     return np.asarray(10 * np.log10(np.maximum(power, np.float32(1e-10))), np.float32)

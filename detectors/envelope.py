@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.arrays import BoolArray, FloatArray, IntArray
-from detectors.columns import HOP_SAMPLES, HOPS_PER_STEP, QUIET_DBOV, State, T, decibels, delay
+from detectors.columns import HOP_SAMPLES, HOPS_PER_STEP, QUIET_DBOV, State, decibels, delay, last
 
 BAND_WEIGHTS = (0.409, 0.234, 0.07, 0.287)
 """Of the dB of `spectrum.BANDS_HZ` in the envelope, with what follows found on the shared recordings, clean, disturbed
@@ -88,10 +88,16 @@ def _missing(state: State, lost: BoolArray, counts: IntArray) -> NDArray[np.floa
 
 def mix(state: State, bands_db: Sequence[FloatArray], periodic_db: FloatArray, counts: IntArray) -> FloatArray:
     """(rows, hops): the weighted mean of the bands' dB, each held near its running peak, and the voicing's."""
+    peaks = (
+        _falling(state["peaks"][:, number], band, PEAK_FALLS_DB_PER_HOP, counts) for number, band in enumerate(bands_db)
+    )
+    return _weighted(bands_db, peaks, periodic_db)
+
+
+def _weighted(bands_db: Iterable[FloatArray], peaks_db: Iterable[FloatArray], periodic_db: FloatArray) -> FloatArray:
     mixed = periodic_db * np.float32(VOICING_WEIGHT)
-    for number, band in enumerate(bands_db):
-        peak = _falling(state["peaks"][:, number], band, PEAK_FALLS_DB_PER_HOP, counts)
-        mixed += np.maximum(band, (peak - RANGE_DB).astype(np.float32)) * np.float32(BAND_WEIGHTS[number])
+    for band, peak, weight in zip(bands_db, peaks_db, BAND_WEIGHTS, strict=True):
+        mixed += np.maximum(band, (peak - RANGE_DB).astype(np.float32)) * np.float32(weight)
     return mixed
 
 
@@ -106,7 +112,7 @@ def limit(state: State, envelope_db: FloatArray, sound: BoolArray, counts: IntAr
     rises = np.cumsum(tells, axis=1) * FLOOR_RISES_DB_PER_HOP
     lowest = np.minimum.accumulate(np.where(tells, envelope_db - rises, np.inf), axis=1)
     floor = np.minimum(np.minimum(lowest, state["floor"][:, None]) + rises, UNKNOWN_FLOOR_DB)
-    state["floor"] = _last(floor, counts)
+    state["floor"] = last(floor, counts)
     range_db = np.where(floor == UNKNOWN_FLOOR_DB, RANGE_DB, follower - floor)
     below = np.clip(SHARE_OF_RANGE * range_db, LEAST_BELOW_FOLLOWER_DB, MOST_BELOW_FOLLOWER_DB)
     return np.asarray(follower - below, np.float32)
@@ -119,10 +125,9 @@ def rest(state: State, hisses: BoolArray, hops: IntArray) -> FloatArray:
     hop decides. `smoothed` must hold nothing but silence before.
     """
     state["peaks"] = np.maximum(state["peaks"] - PEAK_FALLS_DB_PER_HOP * hops[:, None], QUIET_DBOV)
-    mixed = decibels(np.full(len(hops), LEAST_PERIODIC**2, np.float32)) * np.float32(VOICING_WEIGHT)
-    for number in range(BANDS):
-        held = np.maximum(state["peaks"][:, number] - RANGE_DB, QUIET_DBOV)
-        mixed += held.astype(np.float32) * np.float32(BAND_WEIGHTS[number])
+    silence = np.full(len(hops), QUIET_DBOV, np.float32)
+    periodic = np.full(len(hops), LEAST_PERIODIC**2, np.float32)
+    mixed = _weighted([silence] * BANDS, state["peaks"].T, decibels(periodic))
     state["follower"] = np.maximum(state["follower"] - FOLLOWER_FALLS_DB_PER_HOP * hops, mixed)
     risen = np.minimum(np.minimum(state["floor"] + FLOOR_RISES_DB_PER_HOP * hops, mixed), UNKNOWN_FLOOR_DB)
     state["floor"] = np.where(hisses, risen, state["floor"])
@@ -134,7 +139,7 @@ def _falling(before: FloatArray, values: FloatArray, falls: float, counts: IntAr
     """(rows, hops): the running peak that falls by `falls` a hop, from `before` (rows,), which becomes the last."""
     fallen = np.arange(1, values.shape[1] + 1) * falls
     peak = np.maximum(np.maximum.accumulate(values + fallen, axis=1), before[:, None]) - fallen
-    before[:] = _last(peak, counts)
+    before[:] = last(peak, counts)
     return peak
 
 
@@ -143,10 +148,5 @@ def _run(before: IntArray, flags: BoolArray, counts: IntArray) -> IntArray:
     hop = np.arange(1, flags.shape[1] + 1)
     broken = np.maximum.accumulate(np.where(flags, 0, hop), axis=1)
     run = hop - broken + np.where(broken == 0, before[:, None], 0)
-    before[:] = _last(run, counts)
+    before[:] = last(run, counts)
     return np.asarray(run)
-
-
-def _last(values: NDArray[T], counts: IntArray) -> NDArray[T]:
-    """(rows,): each row's value at its last hop."""
-    return values[np.arange(len(values)), counts - 1]

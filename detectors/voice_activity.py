@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.arrays import BoolArray, FloatArray, IntArray
-from detectors.columns import HOPS_PER_STEP, SETTLE_STEPS, STEPS_PER_SECOND, Settled, State, alive, within
+from detectors.columns import HOPS_PER_STEP, SETTLE_STEPS, STEPS_PER_SECOND, Settled, State, alive, last, within
 from detectors.voice_gate import FIRST_FLOOR_DBOV, FIRST_PEAK_DBOV
 
 STATE = np.dtype(
@@ -180,7 +180,7 @@ def rest(state: State, level_dbov: FloatArray, counts: IntArray, first_step: Int
     for name in ("labels", "unknown"):
         state[name] <<= counts.astype(np.uint64)
     state["since_voice"] = np.minimum(state["since_voice"] + counts, VOICE_LASTS_STEPS + 1)
-    state["mean_dbov"] = level_dbov[np.arange(len(counts)), counts - 1]
+    state["mean_dbov"] = last(level_dbov, counts)
     state["variance_db2"] = np.minimum(state["variance_db2"] + FORGETS_DB2 * counts, FIRST_VARIANCE_DB2)
     known = within(counts, level_dbov.shape[1])
     silent = np.zeros_like(known)
