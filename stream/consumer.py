@@ -12,6 +12,8 @@ import mode
 from faust.transport.drivers import aiokafka
 from mode.services import WaitResults
 
+from stream.one_loop import OneLoopConsumer
+
 LET_GATHER_SECONDS = 0.005
 LOOK_AGAIN_SECONDS = 0.02
 """How long to wait for some partitions while others are full."""
@@ -60,6 +62,9 @@ class Consumer(PromptService, aiokafka.Consumer):
     Faust's waits for each record's delivery or for a rebalance that breaks it off, whichever comes first. At 1,000
     messages a second the four tasks a record took a tenth of the worker's time; nearly no delivery waits.
     """
+
+    def _new_consumer_thread(self) -> OneLoopConsumer:
+        return OneLoopConsumer(self, loop=self.loop, beacon=self.beacon)
 
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Commit what was acknowledged, but nothing while the group joins anew: it comes again to whoever gets it.
