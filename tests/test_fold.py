@@ -12,6 +12,7 @@ from detectors.phrases.fold import (
     is_mark,
     is_unspaced,
     run_on_view,
+    spaced_words,
     squeezed_views,
     words_view,
 )
@@ -119,3 +120,17 @@ def test_the_short_ways_lead_to_the_same_views(seed: int, letters: str) -> None:
     assert squeezed == " ".join(fold(text).split())
     assert f" {words} " == words_view(fold(text))
     assert run_on == ("" if text.isascii() else run_on_view(fold(text)))
+
+
+def test_the_views_of_a_text_are_the_ends_of_the_views_that_lead_back_to_it() -> None:
+    # The engine looks through the first and takes what it found there for places of the second.
+    letters = [*"ab1é骗子6陆①.,! \n\t", "\u200b", "ﬁ", "Ａ", "ก", "๑", "㏂", "⒈", "ß", "\ud800", "👍", "가", "е"]
+    generator = random.Random(11)
+    for _ in range(5_000):
+        before, text = ("".join(generator.choices(letters, k=generator.randrange(25))) for _ in range(2))
+        tail, (own, words, run_on) = squeezed_views(before)[0], squeezed_views(text)
+        mapped = Mapped(tail, text)
+        if words:
+            spaced = spaced_words(tail)
+            assert mapped.words().text == (f" {spaced} {words} " if spaced else f" {words} "), (tail, text)
+        assert mapped.run_on().text == run_on_view(tail) + (run_on or own.replace(" ", "")), (tail, text)

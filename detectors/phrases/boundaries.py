@@ -26,7 +26,8 @@ def chinese_words(text: str) -> list[tuple[int, int]]:
 
 _EXCLAIMING = "吧啊呀"
 # No clause is so long: of a text without a blank only what is asked for is cut, at the price of a word at each end.
-_PIECE = re.compile("[^ \n]{1,512}")
+LONGEST_PIECE = 512
+_PIECE = re.compile(f"[^ \n]{{1,{LONGEST_PIECE}}}")
 
 
 def may_stand_alone(letter: str, text: str) -> bool:
@@ -49,7 +50,7 @@ class Edges:
     def __init__(self, text: str, segment: Segment | None) -> None:
         self._text = text
         self._segment = segment
-        self._pieces: list[tuple[int, int]] | None = None
+        self._long_pieces: list[int] | None = None
         self._cut_pieces: set[int] = set()
         self._cuts: set[int] = set()
 
@@ -71,8 +72,9 @@ class Edges:
             return False
         if self._segment is None:
             return letters > 1 or open_start
-        fits = (open_start or self._is_cut(start)), (open_end or self._is_cut(end))
-        return any(fits) if letters >= 4 else all(fits)
+        if letters >= 4:
+            return open_start or open_end or self._is_cut(start) or self._is_cut(end)
+        return (open_start or self._is_cut(start)) and (open_end or self._is_cut(end))
 
     def is_word(self, start: int, end: int) -> bool:
         """Whether text[start:end] is one word, False without a segmenter."""
@@ -88,13 +90,27 @@ class Edges:
         """
         if self._segment is None:
             return False
-        if self._pieces is None:
-            self._pieces = [piece.span() for piece in _PIECE.finditer(self._text)]
-        number = bisect_right(self._pieces, (place, 0)) - 1
-        for start, end in self._pieces[max(0, number) : number + 2]:
-            if start <= place <= end and start not in self._cut_pieces:
+        if place not in self._cuts:
+            start, end = self._piece_around(place)
+            if start not in self._cut_pieces:
                 self._cut_pieces.add(start)
+                self._cuts |= {start, end}
                 for word_start, word_end in self._segment(self._text[start:end]):
                     self._cuts.add(start + word_start)
                     self._cuts.add(start + word_end)
         return place in self._cuts
+
+    def _piece_around(self, place: int) -> tuple[int, int]:
+        text = self._text
+        reach = max(0, place - LONGEST_PIECE)
+        start = max(text.rfind(" ", reach, place), text.rfind("\n", reach, place)) + 1
+        if not start and reach:
+            start = self._long_piece_before(place)
+        longest = min(start + LONGEST_PIECE, len(text))
+        ends = text.find(" ", place, longest), text.find("\n", place, longest)
+        return start, min((end for end in ends if end >= 0), default=longest)
+
+    def _long_piece_before(self, place: int) -> int:
+        if self._long_pieces is None:
+            self._long_pieces = [piece.start() for piece in _PIECE.finditer(self._text)]
+        return self._long_pieces[bisect_right(self._long_pieces, place) - 1]

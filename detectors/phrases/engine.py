@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import marshal
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
 from detectors.phrases import disguises
 from detectors.phrases.boundaries import Segment
-from detectors.phrases.finder import SHOWN, Finder, Found, last_numbers
+from detectors.phrases.finder import SHOWN, Finder, Found, Places, last_numbers
 from detectors.phrases.fold import Mapped, View, fold, run_on_view, spaced_words, squeezed_views
 from detectors.phrases.lexicon import KEYS, Lexicon, Match, Phrase
 from detectors.phrases.memory import EMPTY, TAIL_CODE_POINTS, SpeakerMemory
@@ -37,6 +37,14 @@ class Reading(NamedTuple):
     """The speaker's memory if the message is delivered; when it is blocked the caller keeps the one it had."""
     complete: bool = True
     """Whether all of the text was read; what is not is the caller's to say (`review` unless a hit blocks it)."""
+
+
+class _Seen(NamedTuple):
+    """Where strings were found in the end of a view."""
+
+    places: Places
+    length: int
+    """Of what was looked through, the message and what a phrase can reach of the tail."""
 
 
 class PhraseEngine:
@@ -95,7 +103,8 @@ class PhraseEngine:
         if not own:
             return Reading((), memory)
         # Most messages end at these two: what a phrase can reach of the tail, and no way back to the text.
-        in_words = in_run_on = leet = False
+        leet = False
+        in_words = in_run_on = None
         if words:
             in_words = self._words_may_hit(tail, own, words)
             leet = (not run_on or words.islower()) and disguises.may_be_leet(text)
@@ -121,23 +130,25 @@ class PhraseEngine:
     def _match_of(self) -> dict[str, Match]:
         return {phrase.id: phrase.match for phrase in self.lexicon.phrases}
 
-    def _words_may_hit(self, tail: str, own: str, words: str) -> bool:
+    def _words_may_hit(self, tail: str, own: str, words: str) -> _Seen | None:
         if not tail:
             text, after = f" {words} ", 1
         elif words.replace(" ", "").isdecimal() and self._ends_no_phrase(words.split()):
-            return False  # most words in Chinese messages are numbers, and most of those no phrase ends with
+            return None  # most words in Chinese messages are numbers, and most of those no phrase ends with
         else:
-            earlier = f" {spaced_words(tail)}"[-self._words.reach :]
+            spaced = spaced_words(tail)
+            earlier = f" {spaced}"[-self._words.reach :] if spaced else ""
             text, after = f"{earlier} {words} ", len(earlier) + 1
         places = self._find_words(text)
         if not places:
-            return False
-        return self._words.may_hit(places, text, after, own, lambda: f" {spaced_words(tail)} {words} ")
+            return None
+        may_hit = self._words.may_hit(places, text, after, own, lambda: f" {spaced_words(tail)} {words} ")
+        return _Seen(places, len(text)) if may_hit else None
 
     def _ends_no_phrase(self, numbers: Sequence[str]) -> bool:
         return self._last_numbers is not None and self._last_numbers.isdisjoint(numbers)
 
-    def _run_on_may_hit(self, tail: str, own: str, run_on: str) -> bool:
+    def _run_on_may_hit(self, tail: str, own: str, run_on: str) -> _Seen | None:
         earlier = ""
         if tail:
             reach = self._run_on.reach
@@ -145,11 +156,12 @@ class PhraseEngine:
         text = earlier + run_on
         places = self._find_run_on(text)
         if not places:
-            return False
-        return self._run_on.may_hit(places, text, len(earlier), own, lambda: run_on_view(tail) + run_on)
+            return None
+        may_hit = self._run_on.may_hit(places, text, len(earlier), own, lambda: run_on_view(tail) + run_on)
+        return _Seen(places, len(text)) if may_hit else None
 
     def _hits(
-        self, text: str, side: Side, memory: SpeakerMemory, in_words: bool, in_run_on: bool, leet: bool
+        self, text: str, side: Side, memory: SpeakerMemory, in_words: _Seen | None, in_run_on: _Seen | None, leet: bool
     ) -> list[Hit]:
         mapped = Mapped(memory.tail, text)
         validator = Validator(self.lexicon.phrases, mapped, self._segment, memory)
@@ -163,15 +175,18 @@ class PhraseEngine:
                         break
         return hits
 
-    def _candidates(self, mapped: Mapped, in_words: bool, in_run_on: bool, leet: bool) -> Iterator[Candidate]:
-        for wanted, view_of, finder in (
+    def _candidates(
+        self, mapped: Mapped, in_words: _Seen | None, in_run_on: _Seen | None, leet: bool
+    ) -> Iterator[Candidate]:
+        for seen, view_of, finder in (
             (in_words, mapped.words, self._words),
             (in_run_on, mapped.run_on, self._run_on),
         ):
-            if not wanted:
+            if seen is None:
                 continue
             view = view_of()
-            found = finder.find(view.text, bisect_right(view.at, mapped.start - 1))
+            after = bisect_right(view.at, mapped.start - 1)
+            found = finder.find(view.text, after, seen.places, len(view.text) - seen.length)
             yield from _plain(view, found, self.lexicon)
             if any(pattern.form == "run" for pattern, _, _ in found):
                 yield from disguises.repeated(view, finder.find_in_collapsed)
@@ -179,28 +194,29 @@ class PhraseEngine:
             yield from disguises.leet(mapped, lambda view: self._leet.find(view, 0))
 
 
-def _plain(view: View, found: Found, lexicon: Lexicon) -> Iterator[Candidate]:
+def _plain(view: View, found: Found, lexicon: Lexicon) -> list[Candidate]:
     allowed: dict[int, list[tuple[int, int]]] = {}
     parts: dict[int, Found] = {}
+    candidates: list[Candidate] = []
     for pattern, start, end in found:
-        if pattern.form == "allow":
+        if pattern.form in SHOWN:
+            bounds = disguises.to_word_ends(view.text, pattern, start, end)
+            candidates.append(Candidate(pattern, view, *bounds, pattern.form))
+        elif pattern.form == "allow":
             allowed.setdefault(pattern.phrase, []).append((start, end))
         elif pattern.form == "part":
             parts.setdefault(pattern.phrase, []).append((pattern, start, end))
-    exceptions = {index: disguises.Exceptions(spans) for index, spans in allowed.items()}
-    for candidate in _anywhere(view, found, parts, lexicon):
-        index = candidate.pattern.phrase
-        if index not in exceptions or not exceptions[index].cover(candidate.start, candidate.end):
-            yield candidate
-
-
-def _anywhere(view: View, found: Found, parts: Mapping[int, Found], lexicon: Lexicon) -> Iterator[Candidate]:
-    for pattern, start, end in found:
-        if pattern.form in SHOWN:
-            yield Candidate(pattern, view, *disguises.to_word_ends(view.text, pattern, start, end), pattern.form)
     for index, pieces in parts.items():
         gap = lexicon.phrases[index].gap
-        yield from disguises.with_gaps(view, pieces, disguises.GAP_CODE_POINTS if gap is None else gap)
+        candidates += disguises.with_gaps(view, pieces, disguises.GAP_CODE_POINTS if gap is None else gap)
+    if not allowed:
+        return candidates
+    exceptions = {index: disguises.Exceptions(spans) for index, spans in allowed.items()}
+    return [one for one in candidates if not _is_excepted(one, exceptions.get(one.pattern.phrase))]
+
+
+def _is_excepted(candidate: Candidate, exceptions: disguises.Exceptions | None) -> bool:
+    return exceptions is not None and exceptions.cover(candidate.start, candidate.end)
 
 
 def _ends(own: str, text: str, hits: Sequence[Hit]) -> tuple[tuple[str, int], ...]:

@@ -30,13 +30,18 @@ class _Strings:
         return cls(list(patterns.values()), matcher_of(list(patterns), matcher))
 
     def find(self, text: str, after: int = 0, keep: Callable[[Pattern], bool] | None = None) -> Found:
-        """Every pattern in the text that ends after `after`, and where; padding not counted.
+        """Every pattern in the text that ends after `after`, and where; padding not counted."""
+        return self.at(self.matcher.find(text), 0, after, keep)
+
+    def at(self, places: Places, ahead: int, after: int, keep: Callable[[Pattern], bool] | None) -> Found:
+        """The patterns at places of a text's end, with `ahead` characters before it, as `find` gives them.
 
         `keep` is asked of each pattern once, however often it is there.
         """
         found: Found = []
         here: dict[int, tuple[Pattern, ...]] = {}
-        for start, end, index in self.matcher.find(text):
+        for start, end, index in places:
+            start, end = start + ahead, end + ahead
             if end > after:
                 if (patterns := here.get(index)) is None:
                     patterns = self._met.get(index) or self._meet(index)
@@ -145,16 +150,17 @@ class Finder:
         )
         return owners
 
-    def find(self, text: str, after: int) -> Found:
+    def find(self, text: str, after: int, places: Places | None = None, ahead: int = 0) -> Found:
         """Every pattern in the text that ends after `after`, and where; padding not counted.
 
-        A part of a phrase with gaps is one only where all of its parts are: dozens of phrases begin with the same.
+        `places`, where they are known, are those of the strings in the end of the text, `ahead` characters on. A part
+        of a phrase with gaps is one only where all of its parts are: dozens of phrases begin with the same.
         """
 
         def keep(pattern: Pattern) -> bool:
             return pattern.form != "part" or _follow_each_other(self._gaps[pattern.written], text)
 
-        found = self._strings.find(text, after, keep)
+        found = self._strings.at(self.matcher.find(text) if places is None else places, ahead, after, keep)
         if any(pattern.form == "part" for pattern, _, _ in found):
             found += self._of_parts.find(text, after, keep)
         return found

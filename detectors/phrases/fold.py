@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from detectors.phrases.lookalikes import LATIN_LOOKALIKES
 from detectors.phrases.traditional import SIMPLIFIED
@@ -204,8 +204,7 @@ def squeezed_views(text: str) -> tuple[str, str, str]:
     return squeezed, words, "".join(pieces)
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """A view of a text with the place each of its characters came from."""
 
     text: str
@@ -223,7 +222,9 @@ class Mapped:
         before = f"{tail}{MESSAGE_END}" if tail else ""
         characters = fold(text)
         origin = [-1] * len(before)
-        if _NOT_PLAIN.search(text.lower()) is None:
+        self.is_plain = _NOT_PLAIN.search(text.lower()) is None
+        """Whether every letter of the text, in lower case, folds to itself."""
+        if self.is_plain:
             origin += range(len(text))
         else:
             for index, character in enumerate(text):

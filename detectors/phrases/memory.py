@@ -65,13 +65,15 @@ class SpeakerMemory(NamedTuple):
         joined = f"{before}{MESSAGE_END}{kept}" if before else kept
         if not hits and not self.reported:
             return SpeakerMemory(joined)
-        ends = tuple((phrase_id, end - len(words) + len(kept)) for phrase_id, end in hits)
-        moved = len(joined) - len(kept)
-        earlier = ((phrase_id, end - len(self.tail) + len(before)) for phrase_id, end in self.reported if before)
-        reported = (*(item for item in earlier if item[1] > 0), *((name, end + moved) for name, end in ends if end > 0))
+        moved = len(joined) - len(words)
+        cut = len(joined) - len(kept)  # what ends before it is no longer in the tail
+        reported = [(name, end + moved) for name, end in hits if end + moved > cut]
+        if before and self.reported:
+            moved = len(before) - len(self.tail)
+            reported += [(name, end + moved) for name, end in self.reported if end + moved > 0]
         if len(reported) > 1:
-            reported = tuple(sorted(set(reported), key=lambda item: (item[1], item[0])))
-        return SpeakerMemory(joined, reported)
+            reported = sorted(set(reported), key=lambda item: (item[1], item[0]))
+        return SpeakerMemory(joined, tuple(reported))
 
 
 EMPTY = SpeakerMemory()

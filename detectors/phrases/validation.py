@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
+from typing import NamedTuple
 
 from detectors.phrases.boundaries import Edges, Segment
 from detectors.phrases.fold import (
@@ -36,8 +36,7 @@ NEGATION_CODE_POINTS = 10, 32
 没有任何投资是|包赚不赔的, "never let anyone on the phone | tell you"."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A place of a view where a pattern stands, the blanks of its padding not counted."""
 
     pattern: Pattern
@@ -71,14 +70,20 @@ class Validator:
         self._mapped = mapped
         self._memory = memory
         self._segment = segment
+        self._made_edges: Edges | None = None
 
-    @cached_property
+    @property
     def _edges(self) -> Edges:
-        return Edges(self._with_words_kept(), self._segment)
+        # Not a cached_property: in Python 3.11 that takes a lock, which costs more than all of this.
+        if self._made_edges is None:
+            self._made_edges = Edges(self._with_words_kept(), self._segment)
+        return self._made_edges
 
     def _with_words_kept(self) -> str:
         """The folded characters, with 大陆 instead of 大6, which no dictionary has."""
         mapped = self._mapped
+        if mapped.is_plain:
+            return mapped.characters
         characters: list[str] = []
         for digit in _DIGIT.finditer(mapped.characters):
             index = digit.start()
@@ -103,8 +108,7 @@ class Validator:
             inside += 1
         span = origin[at[inside]], self._with_marks(origin[last] + 1)
         how = self._how(candidate, span)
-        clauses = not _CLAUSE_ENDS.isdisjoint(self._mapped.source[slice(*span)])
-        if candidate.pattern.form == "part" and (clauses or across):
+        if candidate.pattern.form == "part" and (across or self._has_clause_end(span)):
             return None  # "*" stands for some words of one clause
         if phrase.match == "exact" and how != "exact" or phrase.match == "fold" and how not in ("exact", "folded"):
             return None
@@ -113,7 +117,8 @@ class Validator:
                 return None
             how = "across"
         if run_on:
-            guessed = across or how == "pinyin" or candidate.how == "halves" or (how == "separated" and clauses)
+            guessed = across or how == "pinyin" or candidate.how == "halves"
+            guessed = guessed or (how == "separated" and self._has_clause_end(span))
             if (phrase.boundary == "word" or guessed) and not self._edges.fit(first, last + 1, _letters(candidate)):
                 return None
             if candidate.how == "halves" and self._has_halves_that_are_a_word(first, last + 1):
@@ -125,6 +130,9 @@ class Validator:
         if phrase.negation and not across and self._is_negated(candidate, phrase, span):
             return None
         return Hit(phrase.id, phrase.phrase, phrase.category, phrase.severity, phrase.action, span, how)
+
+    def _has_clause_end(self, span: tuple[int, int]) -> bool:
+        return not _CLAUSE_ENDS.isdisjoint(self._mapped.source[slice(*span)])
 
     def _with_marks(self, end: int) -> int:
         """The end of a span with the accents and keycaps on its last letter, not with what is invisible after it."""
@@ -168,9 +176,11 @@ class Validator:
         for inner, outer in ((first, first - 1), (last, last + 1)):
             if 0 <= outer < len(characters):
                 a, b = characters[inner], characters[outer]
+                if is_unspaced(a):
+                    continue
                 if a.isdecimal() and b.isdecimal():
                     return False
-                if a.isalpha() and b.isalpha() and not is_unspaced(a) and not is_unspaced(b):
+                if a.isalpha() and b.isalpha() and not is_unspaced(b):
                     return False
         return True
 
