@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:  # a chat worker starts a tenth of a second sooner without numpy
     import numpy as np
@@ -61,8 +61,7 @@ class Message:
     """Unix time the platform says it was written, None where it does not say."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """A phrase of the lexicon found in a message."""
 
     phrase_id: str
@@ -75,4 +74,3 @@ class Hit:
     """[start, end) in code points of the ORIGINAL text; of the last message where it lies across several."""
     how: str
     """exact, folded, separated, repeated, leet, pinyin, across (messages) or near (to what was stopped before)."""
-    extra: Mapping[str, str] = field(default_factory=dict)

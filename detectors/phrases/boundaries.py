@@ -26,8 +26,8 @@ def chinese_words(text: str) -> list[tuple[int, int]]:
 
 _EXCLAIMING = "吧啊呀"
 # No clause is so long: of a text without a blank only what is asked for is cut, at the price of a word at each end.
-LONGEST_PIECE = 512
-_PIECE = re.compile(f"[^ \n]{{1,{LONGEST_PIECE}}}")
+_LONGEST_PIECE = 512
+_PIECE = re.compile(f"[^ \n]{{1,{_LONGEST_PIECE}}}")
 
 
 def may_stand_alone(letter: str, text: str) -> bool:
@@ -102,11 +102,11 @@ class Edges:
 
     def _piece_around(self, place: int) -> tuple[int, int]:
         text = self._text
-        reach = max(0, place - LONGEST_PIECE)
+        reach = max(0, place - _LONGEST_PIECE)
         start = max(text.rfind(" ", reach, place), text.rfind("\n", reach, place)) + 1
         if not start and reach:
             start = self._long_piece_before(place)
-        longest = min(start + LONGEST_PIECE, len(text))
+        longest = min(start + _LONGEST_PIECE, len(text))
         ends = text.find(" ", place, longest), text.find("\n", place, longest)
         return start, min((end for end in ends if end >= 0), default=longest)
 
