@@ -164,11 +164,12 @@ class PhraseEngine:
         self, text: str, side: Side, memory: SpeakerMemory, in_words: _Seen | None, in_run_on: _Seen | None, leet: bool
     ) -> list[Hit]:
         mapped = Mapped(memory.tail, text)
-        validator = Validator(self.lexicon.phrases, mapped, self._segment, memory)
-        speaker = "customer" if side == "customer" else "agent"
+        phrases = self.lexicon.phrases
+        validator = Validator(phrases, mapped, self._segment, memory)
+        not_of = "agent" if side == "customer" else "customer"
         hits: list[Hit] = []
         for candidate in self._candidates(mapped, in_words, in_run_on, leet):
-            if self.lexicon.phrases[candidate.pattern.phrase].speaker in ("any", speaker):
+            if phrases[candidate.pattern.phrase].speaker != not_of:
                 if hit := validator.hit(candidate):
                     hits.append(hit)
                     if len(hits) == MAX_HITS:

@@ -137,6 +137,8 @@ class Validator:
     def _with_marks(self, end: int) -> int:
         """The end of a span with the accents and keycaps on its last letter, not with what is invisible after it."""
         source = self._mapped.source
+        if self._mapped.is_plain or end == len(source):
+            return end
         place = end
         while place < len(source) and folds_to_nothing(source[place]):
             place += 1
