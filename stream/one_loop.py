@@ -40,7 +40,7 @@ class OneLoopConsumer(AIOKafkaConsumerThread):
     """The client behind Faust's consumer; what Faust has called in its thread is simply called."""
 
     Worker = _Task  # type: ignore[assignment]  # of a thread mode asks for no more than that
-    _thread: _Task | None  # type: ignore[assignment]
+    _thread: _Task | None  # type: ignore[assignment]  # what Worker makes
 
     def __init__(self, consumer: Any, **kwargs: Any) -> None:
         super().__init__(consumer, thread_loop=kwargs["loop"], **kwargs)
