@@ -44,8 +44,8 @@ _COMMON: dict[str, Any] = {
     "hide_parameters": True,  # what customers wrote is in them, and errors are logged
 }
 # A plan that was made for a table with ten rows is kept for a table with a million: where conditions come and go each
-# statement is planned for what it asks. A worker asks the same few statements for ever, each by its keys: a plan with the
-# index is right for any number of rows, and to make it each time was a fifth of what PostgreSQL did for a batch.
+# statement is planned for what it asks. A worker asks the same few statements for ever, each by its keys: a plan with
+# the index is right for any number of rows, and to make it each time was a fifth of what PostgreSQL did for a batch.
 _PLANNED_ANEW = {"plan_cache_mode": "force_custom_plan"}
 _PLANNED_ONCE = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
 # The connection used last is the warm one; in turns, each would fill a cache of its own.
