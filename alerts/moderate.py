@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -48,10 +50,14 @@ async def moderate(
     if not batch:
         return []
 
-    async def work(connection: AsyncConnection) -> list[Verdict]:
+    async def work(connection: AsyncConnection, *, all_new: bool = False) -> list[Verdict]:
         at = now()
-        return [verdict for part in _parts(batch) for verdict in await _moderate(connection, policy, part, at)]
+        return [verdict for part in _parts(batch) for verdict in await _moderate(connection, policy, part, at, all_new)]
 
+    if all(incoming.delivery == "pending" for incoming in batch):
+        # Hardly ever does one come again, and to ask for them first costs every batch a round trip.
+        with suppress(message_store.KnownText):
+            return await in_transaction(engine, partial(work, all_new=True))
     return await in_transaction(engine, work)
 
 
@@ -75,11 +81,11 @@ def _parts(batch: Sequence[Incoming]) -> Iterator[list[tuple[TextKey, Incoming]]
 
 
 async def _moderate(
-    connection: AsyncConnection, policy: Policy, part: Sequence[tuple[TextKey, Incoming]], now: float
+    connection: AsyncConnection, policy: Policy, part: Sequence[tuple[TextKey, Incoming]], now: float, all_new: bool
 ) -> list[Verdict]:
-    """Judge and write one part, inside the caller's transaction."""
+    """Judge and write one part, inside the caller's transaction. Raises KnownText where `all_new` is not so."""
     open_ = await _open_conversations(connection, [incoming for _, incoming in part])
-    known = await message_store.find(connection, {key for key, _ in part})
+    known = {} if all_new else await message_store.find(connection, {key for key, _ in part})
     work = Batch()
     verdicts: list[Verdict] = []
     for key, incoming in part:

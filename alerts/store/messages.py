@@ -23,6 +23,10 @@ class TextKey(NamedTuple):
     text_sha256: bytes
 
 
+class KnownText(Exception):
+    """A text that was to be added is there already."""
+
+
 def text_key(platform: str, conversation_id: str, message_id: str, text: str) -> TextKey:
     """Return the identity of a text."""
     return TextKey(platform, conversation_id, message_id, hashlib.sha256(text.encode()).digest())
@@ -45,14 +49,17 @@ async def find(connection: AsyncConnection, keys: Collection[TextKey]) -> dict[T
 
 def _with_id(statement: AnyInsert) -> Insert:
     c = messages.c
-    return statement.returning(c.id, c.platform, c.conversation_id, c.message_id, c.text_sha256)
+    return skipping_known(statement).returning(c.id, c.platform, c.conversation_id, c.message_id, c.text_sha256)
 
 
 async def add(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]], *beside: Step) -> dict[TextKey, int]:
-    """Insert messages, at least one, and return their ids by key; the unique key refuses a second row of a text."""
+    """Insert messages, at least one and no text twice, and return their ids by key. Raises KnownText."""
     # By place: a row's names are looked up one by one.
     added: Iterable[Any] = await execute(connection, inserting(connection, messages, rows, _with_id), *beside)
-    return {TextKey(platform, name, message, bytes(sha)): id_ for id_, platform, name, message, sha in added}
+    ids = {TextKey(platform, name, message, bytes(sha)): id_ for id_, platform, name, message, sha in added}
+    if len(ids) < len(rows):
+        raise KnownText
+    return ids
 
 
 async def move_deliveries(connection: AsyncConnection, moves: Mapping[int, tuple[str, str | None]]) -> None:
