@@ -16,7 +16,7 @@ from alerts.memory import ConversationMemory
 from alerts.moderate import Verdict, moderate
 from alerts.policy import compiled, read_files
 from alerts.store.database import reading
-from alerts.store.tables import alerts, conversations, interceptions, violations
+from alerts.store.tables import alerts, conversations, interceptions, messages, violations
 from detectors.phrases.engine import MAX_CODE_POINTS
 from detectors.phrases.variants import MAX_STOPPED
 from tests.builders_alerts import START, database
@@ -67,6 +67,17 @@ async def test_tried_three_times_the_third_got_through(database_url: str) -> Non
             (1, "m-1", "blocked"), (2, "m-2", "blocked"), (3, "m-3", "delivered"),
         ]  # fmt: skip
         assert [one["text"] for one in tries] == [INSULT, "傻。瓜", VARIANT]
+
+
+async def test_a_batch_of_known_and_new_texts_keeps_each_once(database_url: str) -> None:
+    first, second, third = incoming("m-1", INSULT), incoming("m-2", INSULT, 5), incoming("m-3", FINE, 9)
+    async with database(database_url) as engine:
+        (told,) = await say(engine, first)
+        verdicts = await say(engine, second, first, third)
+        assert [verdict.is_repeat for verdict in verdicts] == [False, True, False]
+        assert verdicts[1].value == told.value
+        assert [row.attempt for row in await kept(engine, interceptions)] == [1, 2]
+        assert [row.message_id for row in await kept(engine, messages)] == ["m-1", "m-2", "m-3"]
 
 
 @pytest.mark.parametrize("together", [True, False])
