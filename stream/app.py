@@ -16,6 +16,7 @@ from faust.tables.manager import TableManager
 from faust.types import TP
 
 from stream.consumer import Transport
+from stream.fetching import fetch_after_batches
 from stream.inbox import Inbox
 from stream.kafka_client import (
     EMBEDDED_FETCH_WAIT_MS,
@@ -126,12 +127,14 @@ class Raw(faust.Schema[bytes, bytes]):
         return decode
 
 
-async def _fetch_without_waiting(*arguments: Any, **_: Any) -> None:
-    """Let fetches return soon."""
+async def _set_up_fetches(*arguments: Any, **_: Any) -> None:
+    """Let fetches return soon, and be made when there is nothing else to do."""
     # Faust hard-codes the wait and offers no setting, hence the private names; the client exists from here on.
     app = arguments[0]
-    wait_ms = EMBEDDED_FETCH_WAIT_MS if app.tonewatch.kafka_embedded else FETCH_WAIT_MS
-    app.consumer._thread._consumer._fetcher._fetch_max_wait_ms = wait_ms
+    fetcher = app.consumer._thread._consumer._fetcher
+    fetcher._fetch_max_wait_ms = EMBEDDED_FETCH_WAIT_MS if app.tonewatch.kafka_embedded else FETCH_WAIT_MS
+    if app.inbox is not None:
+        fetch_after_batches(fetcher, app.inbox)
 
 
 def make_app(settings: Settings, worker: str, worker_id: str, *, from_earliest: bool) -> App:
@@ -172,7 +175,7 @@ def make_app(settings: Settings, worker: str, worker_id: str, *, from_earliest: 
     app.tonewatch = settings
     app.outlet = Outlet(settings, worker_id)
     app.worker_name = f"{worker}/{worker_id}"
-    app.on_partitions_assigned.connect(_fetch_without_waiting)
+    app.on_partitions_assigned.connect(_set_up_fetches)
     return app
 
 

@@ -77,6 +77,7 @@ class ChatWorker:
                     bad.append((item, error))
         handled = [item for item, _ in (*good, *bad)]
         verdicts = await self._kept(good, bad)
+        self.inbox.want_more()  # the next are fetched while the answers are delivered
         await self._persist(lambda: self._rejects.send(bad))
         await self._persist(lambda: self._answer(verdicts))
         for topic, count in Counter(item.topic for item in handled).items():

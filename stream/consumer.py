@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import types
 from collections.abc import Coroutine, Generator
 from functools import partial
@@ -14,7 +13,6 @@ from mode.services import WaitResults
 
 from stream.one_loop import OneLoopConsumer
 
-LET_GATHER_SECONDS = 0.005
 LOOK_AGAIN_SECONDS = 0.02
 """How long to wait for some partitions while others are full."""
 
@@ -79,15 +77,9 @@ class Consumer(PromptService, aiokafka.Consumer):
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109  (Faust's signature)
         """Wait for records of the partitions that have room, and soon look again which these are.
 
-        Not at once while a batch is under way and some wait already: a record or two at a time costs the worker and
-        the broker a fetch each, and a worker near its limit has no time for that.
-
         Faust asks for them alone and waits a second for one, though a partition that was full may have room again and
         thousands of records fetched: a worker with a backlog stood still for a third of its time.
         """
-        inbox = getattr(self.app, "inbox", None)  # an App of ours has one
-        if inbox is not None and inbox.is_behind():
-            await asyncio.sleep(LET_GATHER_SECONDS)
         return await super()._wait_next_records(LOOK_AGAIN_SECONDS if self._buffered_partitions else timeout)
 
 

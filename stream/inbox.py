@@ -8,6 +8,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ import mode
 
 logger = logging.getLogger(__name__)
 
+QUIET_TURNS = 2
+"""Turns of the event loop without another event, after which all of a fetch is taken to be here."""
 EXIT_AFTER_ESCAPED_EXCEPTION = 70
 """The process ends with this when an error could not be handled: Faust would acknowledge and go on."""
 
@@ -44,8 +47,9 @@ class Stopping(Exception):
 class Inbox(mode.Service):
     """Takes what has arrived and hands it on as one batch, with no timer.
 
-    A batch is what came in while the last one was being handled: an idle worker answers at once, a busy one
-    batches by itself. `handle` returns when everything about the batch is durable; only then is it acknowledged.
+    A batch is what one fetch brought, or what came in while the last one was being handled: an idle worker answers at
+    once, a busy one batches by itself. `handle` returns when everything about the batch is durable; only then is it
+    acknowledged.
     """
 
     def __init__(
@@ -61,6 +65,8 @@ class Inbox(mode.Service):
         self._most_per_batch = most_per_batch
         # Full means that agents wait here, Faust's own buffer fills up, and the partition pauses itself.
         self._queue: asyncio.Queue[Item | None] = asyncio.Queue(most_waiting)
+        self._wants_more = asyncio.Event()
+        self._wants_more.set()
         self._held: dict[str, deque[Item]] = {}
         self._to_resume: set[str] = set()
         self._resumed: deque[Item] = deque()
@@ -71,15 +77,25 @@ class Inbox(mode.Service):
 
     async def put(self, stream: Any, event: Any) -> None:
         """Queue an event; waits while the inbox is full."""
+        self._wants_more.clear()
         await self._queue.put(Item(stream, event))
 
     def waiting(self) -> int:
         """Return how many events are queued; those of a held topic are not."""
         return self._queue.qsize() + len(self._resumed)
 
-    def is_behind(self) -> bool:
-        """Return whether a batch is under way and the next one has begun to gather."""
-        return not self.is_idle and not self._queue.empty()
+    def want_more(self) -> None:
+        """Let the next events be fetched, unless some are here: the batch under way is as good as handled."""
+        if self._queue.empty():
+            self._wants_more.set()
+
+    async def more_wanted(self, at_most_seconds: float) -> None:
+        """Wait until there is nothing to handle, but for no longer than `at_most_seconds`."""
+        await self._quiet()  # what was fetched just now may be on its way
+        if not self._wants_more.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(at_most_seconds):
+                    await self._wants_more.wait()
 
     def is_held(self, topic: str) -> bool:
         """Return whether nothing of a topic is to be handled."""
@@ -142,9 +158,18 @@ class Inbox(mode.Service):
         """Note progress: the watchdog also counts a wait for the database as such."""
         self.progressed_at = time.monotonic()
 
+    async def _quiet(self) -> None:
+        """Let the event loop go on until no more events come, or there are enough for a batch."""
+        quiet, waiting = 0, self._queue.qsize()
+        while quiet < QUIET_TURNS and waiting < self._most_per_batch:
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if self._queue.qsize() == waiting else 0
+            waiting = self._queue.qsize()
+
     async def _next_batch(self) -> list[Item]:
         """Wait for events and return what is there, at most one batch; empty where only a topic was resumed."""
         first = None if self._resumed or self._to_resume else await self._queue.get()
+        await self._quiet()
         for topic in self._to_resume:
             self._resumed.extend(self._held.pop(topic, ()))
         self._to_resume.clear()
@@ -170,6 +195,7 @@ class Inbox(mode.Service):
                     if id(item) not in self._kept_of_batch:
                         await item.stream.ack(item.event)
                 self.is_idle = True
+                self.want_more()
                 self.touch()
         except (asyncio.CancelledError, Stopping):
             # Not raised on: whatever was not acknowledged is delivered again to whoever owns it then.

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
-from unittest.mock import AsyncMock
 
 import pytest
 from faust.transport.drivers import aiokafka
 
-from stream.consumer import LET_GATHER_SECONDS, LOOK_AGAIN_SECONDS, Consumer, PromptService
-from stream.inbox import Inbox
+from stream.consumer import LOOK_AGAIN_SECONDS, Consumer, PromptService
 
 
 class Waiter(PromptService):
@@ -106,45 +104,8 @@ async def test_where_a_partition_is_full_the_others_are_not_waited_for(
 
     monkeypatch.setattr(aiokafka.Consumer, "_wait_next_records", fetched)
     consumer = Consumer.__new__(Consumer)
-    consumer.app = SimpleNamespace(inbox=None)  # type: ignore[assignment]
     consumer._buffered_partitions = full  # type: ignore[assignment]
     assert await consumer._wait_next_records(1.0) == (waits, None)
-
-
-async def test_records_gather_while_a_batch_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    fetches = 0
-
-    async def fetched(self: Consumer, timeout: float) -> tuple[float, None]:  # noqa: ASYNC109
-        nonlocal fetches
-        fetches += 1
-        return timeout, None
-
-    async def fetch() -> None:
-        while True:
-            await consumer._wait_next_records(1.0)
-            await asyncio.sleep(0)
-
-    monkeypatch.setattr(aiokafka.Consumer, "_wait_next_records", fetched)
-    ended = asyncio.Event()
-    inbox = Inbox(lambda batch: asyncio.wait_for(ended.wait(), 5), most_per_batch=1)
-    consumer = Consumer.__new__(Consumer)
-    consumer.app = SimpleNamespace(inbox=inbox)  # type: ignore[assignment]
-    consumer._buffered_partitions = set()
-    item = SimpleNamespace(ack=AsyncMock())
-    async with inbox:
-        fetching = asyncio.create_task(fetch())
-        await inbox.put(item, None)
-        await asyncio.sleep(0.05)
-        # One is handled and none waits: the next is wanted at once.
-        assert fetches > 100
-        await inbox.put(item, None)
-        before = fetches
-        await asyncio.sleep(0.05)
-        assert 1 <= fetches - before <= 0.05 / LET_GATHER_SECONDS + 1
-        ended.set()
-        await asyncio.sleep(0.05)
-        assert fetches - before > 100
-        fetching.cancel()
 
 
 @pytest.mark.parametrize("rebalancing", [True, False])
