@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 
 import orjson
 from aiokafka import AIOKafkaProducer
@@ -126,6 +127,11 @@ def percentile(values: list[float], share: float) -> float:
     return values[min(len(values) - 1, int(len(values) * share))]
 
 
+def of_rounds(rounds: list[list[float]], share: float) -> float:
+    """Return the median of the rounds' percentiles: a pause of the machine is in one of them."""
+    return median(percentile(values, share) for values in rounds)
+
+
 async def house(settings: Settings, folder: Path, seconds: float, rate: int) -> list[float]:
     web = Process(settings, "web", "--port", "0", log=folder / "web.log")
     async with workers(settings, folder, chat=1, audio=1), calls_beside(settings):
@@ -154,23 +160,26 @@ async def echo(settings: Settings, folder: Path, seconds: float, rate: int) -> l
 def main() -> int:
     parser = arguments(__doc__ or "")
     parser.add_argument("--seconds", type=float, default=15.0, help="how long each rate is held")
+    parser.add_argument("--rounds", type=int, default=3, help="how often, ours and the echo in turn; medians are told")
     given = parser.parse_args()
     lines: list[Line] = []
     with services() as (kafka, postgres, folder):
         for number, (database, rate, median_bar, tail_bar) in enumerate(CASES):
-            url = new_database(database, postgres, folder, str(number))
-            ours = with_topics(Settings(kafka=kafka.bootstrap, topic_prefix=f"b{number}.", partitions=8, database=url))
-            peers = with_topics(Settings(kafka=kafka.bootstrap, topic_prefix=f"e{number}.", partitions=8))
-            print(f"{database} at {rate}/s …", file=sys.stderr)
-            took = asyncio.run(house(ours, folder, given.seconds, rate))
-            peer = asyncio.run(echo(peers, folder, given.seconds, rate))
+            took, peer = [], []
+            for turn in range(given.rounds):
+                print(f"{database} at {rate}/s, round {turn + 1} of {given.rounds} …", file=sys.stderr)
+                url = new_database(database, postgres, folder, f"{number}-{turn}")
+                ours = Settings(kafka=kafka.bootstrap, topic_prefix=f"b{number}-{turn}.", partitions=8, database=url)
+                peers = Settings(kafka=kafka.bootstrap, topic_prefix=f"e{number}-{turn}.", partitions=8)
+                took.append(asyncio.run(house(with_topics(ours), folder, given.seconds, rate)))
+                peer.append(asyncio.run(echo(with_topics(peers), folder, given.seconds, rate)))
             name = f"{database} {rate}/s"
             lines += [
-                Line(f"{name}: verdict p50", percentile(took, 0.5), "ms", median_bar),
-                Line(f"{name}: verdict p99", percentile(took, 0.99), "ms", tail_bar),
-                Line(f"{name}: plain Faust echo p50", percentile(peer, 0.5), "ms"),
-                Line(f"{name}: plain Faust echo p99", percentile(peer, 0.99), "ms"),
-                Line(f"{name}: verdict / echo, p50", percentile(took, 0.5) / percentile(peer, 0.5), "×"),
+                Line(f"{name}: verdict p50", of_rounds(took, 0.5), "ms", median_bar),
+                Line(f"{name}: verdict p99", of_rounds(took, 0.99), "ms", tail_bar),
+                Line(f"{name}: plain Faust echo p50", of_rounds(peer, 0.5), "ms"),
+                Line(f"{name}: plain Faust echo p99", of_rounds(peer, 0.99), "ms"),
+                Line(f"{name}: verdict / echo, p50", of_rounds(took, 0.5) / of_rounds(peer, 0.5), "×"),
             ]
     return conclude(lines, given.json)
 
