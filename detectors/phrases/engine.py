@@ -25,7 +25,6 @@ MAX_HITS = 1_000
 """Hits are looked for until so many are found, overlapping ones counted: a text of nothing else has its verdict."""
 
 MASK = "*"
-_new = tuple.__new__
 _STRENGTH: dict[PhraseAction, int] = {"allow": 0, "mask": 1, "review": 2, "block": 3}
 
 
@@ -114,7 +113,7 @@ class PhraseEngine:
         if run_on:
             in_run_on = self._run_on_may_hit(tail, own, run_on)
         if not (in_words or in_run_on or leet):
-            return _new(Reading, ((), memory.after(own), True))  # by name it takes twice as long
+            return Reading((), memory.after(own))
         found = self._hits(text, side, memory, in_words, in_run_on, leet)
         hits = _without_repeats(found)
         return Reading(hits, memory.after(own, _ends(own, text, hits)), len(found) < MAX_HITS)

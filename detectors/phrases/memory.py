@@ -9,7 +9,6 @@ from detectors.phrases.fold import MESSAGE_END, word_end
 TAIL_CODE_POINTS = 64
 """Folded characters that are kept; a phrase is at most as long (`lexicon.MAX_PHRASE_CODE_POINTS`)."""
 
-_new = tuple.__new__
 _BLANKS = f" {MESSAGE_END}"
 
 
@@ -59,19 +58,19 @@ class SpeakerMemory(NamedTuple):
         """
         if not words:
             return self
-        before, reported_before = self
         kept = words if len(words) <= TAIL_CODE_POINTS else _last(words, TAIL_CODE_POINTS)
+        before = self.tail
         if before and len(before) + len(kept) >= TAIL_CODE_POINTS:
             before = _last(before, TAIL_CODE_POINTS - len(kept) - 1)
         joined = f"{before}{MESSAGE_END}{kept}" if before else kept
-        if not hits and not reported_before:
-            return _new(SpeakerMemory, (joined, ()))  # nearly always; by name it takes twice as long
+        if not hits and not self.reported:
+            return SpeakerMemory(joined)
         moved = len(joined) - len(words)
         cut = len(joined) - len(kept)  # what ends before it is no longer in the tail
         reported = [(name, end + moved) for name, end in hits if end + moved > cut]
-        if before and reported_before:
+        if before and self.reported:
             moved = len(before) - len(self.tail)
-            reported += [(name, end + moved) for name, end in reported_before if end + moved > 0]
+            reported += [(name, end + moved) for name, end in self.reported if end + moved > 0]
         if len(reported) > 1:
             reported = sorted(set(reported), key=lambda item: (item[1], item[0]))
         return SpeakerMemory(joined, tuple(reported))
