@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -30,9 +29,6 @@ def services() -> Iterator[tuple[KafkaServer, PostgresServer, Path]]:
         stack.callback(kafka.stop)
         postgres.start()
         stack.callback(postgres.stop)
-        # What others wrote just before, an installation of a gigabyte, say, reaches the disk now: or else the kernel
-        # writes it in bursts beside what is measured, and every fsync waits (p99 of 40 to 60 ms instead of 15).
-        os.sync()
         yield kafka, postgres, folder
 
 

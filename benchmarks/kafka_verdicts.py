@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from functools import partial
 from pathlib import Path
 
-from house import new_database, services, with_topics
-from lines import Line, arguments, conclude
-from verdict_latency import echo, measure, of_rounds
+from house import services
+from lines import Line, conclude
+from verdict_latency import beside_echo, measure, of_rounds, rounds_given
 
 from stream.settings import Settings
 from tests.workers import workers
@@ -25,21 +26,12 @@ async def alone(settings: Settings, folder: Path, seconds: float) -> list[float]
 
 
 def main() -> int:
-    parser = arguments(__doc__ or "")
-    parser.add_argument("--seconds", type=float, default=15.0, help="how long the rate is held")
-    parser.add_argument("--rounds", type=int, default=3, help="how often, ours and the echo in turn; medians are told")
-    given = parser.parse_args()
+    given = rounds_given(__doc__ or "")
     lines: list[Line] = []
-    with services() as (kafka, postgres, folder):
+    with services() as each:
         for database in ("sqlite", "postgres"):
-            took, echoed = [], []
-            for turn in range(given.rounds):
-                print(f"{database} at {RATE}/s, round {turn + 1} of {given.rounds} …", file=sys.stderr)
-                url = new_database(database, postgres, folder, f"bench-{turn}")
-                ours = Settings(kafka=kafka.bootstrap, topic_prefix=f"k{database}-{turn}.", partitions=8, database=url)
-                peers = Settings(kafka=kafka.bootstrap, topic_prefix=f"e{database}-{turn}.", partitions=8)
-                took.append(asyncio.run(alone(with_topics(ours), folder, given.seconds)))
-                echoed.append(asyncio.run(echo(with_topics(peers), folder, given.seconds, RATE)))
+            ours = partial(alone, folder=each[2], seconds=given.seconds)
+            took, echoed = beside_echo(ours, each, database, RATE, given)
             for name, share in (("p50", 0.5), ("p99", 0.99)):
                 mine, theirs = of_rounds(took, share), of_rounds(echoed, share)
                 bar = LATER_BAR_MS if name == "p99" else None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaProducer
@@ -22,11 +25,15 @@ from stream.scenes import plan
 from stream.settings import Settings
 from stream.simulate import Centre
 from stream.topics import topic_name
+from tests.services_kafka import KafkaServer
+from tests.services_postgres import PostgresServer
 from tests.workers import Process, workers
 
 BLOCKED_EVERY = 20
 """5 % of the messages are to be blocked."""
 WARM_SECONDS = 3.0
+Timings = list[float]
+"""Milliseconds until each first answer, the shortest first."""
 CASES = (("sqlite", 100, 10.0, 30.0), ("sqlite", 300, None, 60.0), ("postgres", 1000, None, 60.0))
 """Database, messages a second, bar of the median and of the 99th percentile in ms."""
 
@@ -127,7 +134,7 @@ def percentile(values: list[float], share: float) -> float:
     return values[min(len(values) - 1, int(len(values) * share))]
 
 
-def of_rounds(rounds: list[list[float]], share: float) -> float:
+def of_rounds(rounds: list[Timings], share: float) -> float:
     """Return the median of the rounds' percentiles: a pause of the machine is in one of them."""
     return median(percentile(values, share) for values in rounds)
 
@@ -157,22 +164,41 @@ async def echo(settings: Settings, folder: Path, seconds: float, rate: int) -> l
         await child.wait()
 
 
-def main() -> int:
-    parser = arguments(__doc__ or "")
+def beside_echo(
+    ours: Callable[[Settings], Coroutine[Any, Any, Timings]],
+    services: tuple[KafkaServer, PostgresServer, Path],
+    database: str,
+    rate: int,
+    given: argparse.Namespace,
+) -> tuple[list[Timings], list[Timings]]:
+    """Measure ours and a plain Faust echo in turn; each round has topics and a database of its own."""
+    kafka, postgres, folder = services
+    took, echoed = [], []
+    for number in range(given.rounds):
+        print(f"{database} at {rate}/s, round {number + 1} of {given.rounds} …", file=sys.stderr)
+        run = f"{database}-{rate}-{number}"
+        url = new_database(database, postgres, folder, run)
+        settings = Settings(kafka=kafka.bootstrap, topic_prefix=f"ours-{run}.", partitions=8, database=url)
+        peer = Settings(kafka=kafka.bootstrap, topic_prefix=f"echo-{run}.", partitions=8)
+        took.append(asyncio.run(ours(with_topics(settings))))
+        echoed.append(asyncio.run(echo(with_topics(peer), folder, given.seconds, rate)))
+    return took, echoed
+
+
+def rounds_given(about: str) -> argparse.Namespace:
+    parser = arguments(about)
     parser.add_argument("--seconds", type=float, default=15.0, help="how long each rate is held")
     parser.add_argument("--rounds", type=int, default=3, help="how often, ours and the echo in turn; medians are told")
-    given = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    given = rounds_given(__doc__ or "")
     lines: list[Line] = []
-    with services() as (kafka, postgres, folder):
-        for number, (database, rate, median_bar, tail_bar) in enumerate(CASES):
-            took, peer = [], []
-            for turn in range(given.rounds):
-                print(f"{database} at {rate}/s, round {turn + 1} of {given.rounds} …", file=sys.stderr)
-                url = new_database(database, postgres, folder, f"{number}-{turn}")
-                ours = Settings(kafka=kafka.bootstrap, topic_prefix=f"b{number}-{turn}.", partitions=8, database=url)
-                peers = Settings(kafka=kafka.bootstrap, topic_prefix=f"e{number}-{turn}.", partitions=8)
-                took.append(asyncio.run(house(with_topics(ours), folder, given.seconds, rate)))
-                peer.append(asyncio.run(echo(with_topics(peers), folder, given.seconds, rate)))
+    with services() as each:
+        for database, rate, median_bar, tail_bar in CASES:
+            ours = partial(house, folder=each[2], seconds=given.seconds, rate=rate)
+            took, peer = beside_echo(ours, each, database, rate, given)
             name = f"{database} {rate}/s"
             lines += [
                 Line(f"{name}: verdict p50", of_rounds(took, 0.5), "ms", median_bar),
