@@ -88,6 +88,16 @@ def test_a_long_message_is_remembered_by_its_end() -> None:
     assert [len(hits) for hits in spans("好的 " * 100_000 + "骗", "子")] == [0, 0]  # read to 100,000 code points
 
 
+def test_a_word_too_long_to_remember_stands_between_what_was_before_and_after() -> None:
+    assert [len(hits) for hits in spans("shut", "x" * (TAIL_CODE_POINTS + 6), "up")] == [0, 0, 0]
+
+
+def test_a_whole_word_behind_a_chinese_letter_is_remembered_where_the_memory_begins() -> None:
+    behind = "好" * (TAIL_CODE_POINTS - len("idi"))
+    assert ENGINE.read(f"我idi{behind}", "agent").memory.tail == f"idi{behind}"
+    assert ENGINE.read(f"midi{behind}", "agent").memory.tail == behind
+
+
 def test_a_word_cut_by_the_limit_is_no_word() -> None:
     rest = "y" * (TAIL_CODE_POINTS - len("idiot "))
     assert EMPTY.after(f"idiot {rest}").tail == f"idiot {rest}"

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from detectors.phrases.fold import MESSAGE_END, word_end
+from detectors.phrases.fold import MESSAGE_END, is_unspaced, word_end
 
 TAIL_CODE_POINTS = 64
 """Folded characters that are kept; a phrase is at most as long (`lexicon.MAX_PHRASE_CODE_POINTS`)."""
 
+_new = tuple.__new__
 _BLANKS = f" {MESSAGE_END}"
 
 
-def _last(text: str, code_points: int) -> str:
+def _end(text: str) -> str:
     """The end of a folded text, without the rest of a word that was cut: "ss" of "glass" must not look like a word."""
-    if code_points <= 0:
-        return ""
-    cut = len(text) - code_points
+    cut = len(text) - TAIL_CODE_POINTS
     if cut <= 0:
         return text
-    if text[cut - 1] not in _BLANKS:
+    if not (is_unspaced(text[cut - 1]) or text[cut - 1] in _BLANKS):
         cut = word_end(text, cut)
     return text[cut:].lstrip()
 
@@ -58,22 +57,16 @@ class SpeakerMemory(NamedTuple):
         """
         if not words:
             return self
-        kept = words if len(words) <= TAIL_CODE_POINTS else _last(words, TAIL_CODE_POINTS)
-        before = self.tail
-        if before and len(before) + len(kept) >= TAIL_CODE_POINTS:
-            before = _last(before, TAIL_CODE_POINTS - len(kept) - 1)
-        joined = f"{before}{MESSAGE_END}{kept}" if before else kept
-        if not hits and not self.reported:
-            return SpeakerMemory(joined)
+        before, reported_before = self
+        joined = _end(f"{before}{MESSAGE_END}{words}" if before else words)
+        if not hits and not reported_before:
+            return _new(SpeakerMemory, (joined, ()))  # nearly always; by name it takes twice as long
         moved = len(joined) - len(words)
-        cut = len(joined) - len(kept)  # what ends before it is no longer in the tail
-        reported = [(name, end + moved) for name, end in hits if end + moved > cut]
-        if before and self.reported:
-            moved = len(before) - len(self.tail)
-            reported += [(name, end + moved) for name, end in self.reported if end + moved > 0]
-        if len(reported) > 1:
-            reported = sorted(set(reported), key=lambda item: (item[1], item[0]))
-        return SpeakerMemory(joined, tuple(reported))
+        moved_before = moved - len(MESSAGE_END) - len(before)
+        reported = {(name, end + moved) for name, end in hits}
+        reported |= {(name, end + moved_before) for name, end in reported_before}
+        in_tail = (one for one in reported if one[1] > 0)
+        return SpeakerMemory(joined, tuple(sorted(in_tail, key=lambda one: (one[1], one[0]))))
 
 
 EMPTY = SpeakerMemory()
