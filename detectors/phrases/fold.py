@@ -150,7 +150,6 @@ def _plain_letters() -> str:
 _PLAIN = _plain_letters()
 _PLAIN_LETTERS = re.compile(f"[{_PLAIN}]+")
 _NOT_PLAIN = re.compile(f"[^{_PLAIN}{re.escape(_SEPARATORS)}]")
-_PLAIN_WORD = re.compile("[a-z0-9]+")
 
 
 def fold(text: str) -> str:
@@ -195,8 +194,9 @@ def squeezed_views(text: str) -> tuple[str, str, str]:
     if _NOT_PLAIN.search(plain := text) is None or _NOT_PLAIN.search(plain := text.lower()) is None:
         pieces = _PLAIN_LETTERS.findall(plain)
         squeezed = " ".join(pieces)
-        # Of plain letters those of words are the ASCII ones; most Chinese messages have none.
-        words = " ".join(_PLAIN_WORD.findall(squeezed)) if squeezed.encode("ascii", "ignore").strip() else ""
+        words = ""
+        if squeezed.encode("ascii", "ignore").strip():  # of plain letters those of words are the ASCII ones
+            words = " ".join(squeezed.encode("ascii", "replace").replace(b"?", b" ").decode("ascii").split())
     else:
         pieces = fold(text).split()
         squeezed = " ".join(pieces)
