@@ -57,10 +57,11 @@ $(KAFKA_JARS)/stamp: tests/kafka/pom.xml | $(VENV)/dev.stamp
 	    -DoutputDirectory="$(CURDIR)/$(KAFKA_JARS)" >.cache/kafka.log 2>&1 || { cat .cache/kafka.log >&2; exit 1; }
 	@touch $@
 
-# The build tools are installed with their hashes as well; the project itself then needs nothing from outside.
+# The build tools are installed first, with their hashes as well: what is built then fetches nothing from outside.
 define install
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
-	@$(PIP) --require-hashes -r requirements/build.txt -r requirements/$(1).txt
+	@$(PIP) --require-hashes -r requirements/build.txt
+	@$(PIP) --require-hashes --no-build-isolation -r requirements/$(1).txt
 	@$(PIP) --no-deps --no-build-isolation --no-index --editable .
 endef
 
@@ -69,9 +70,11 @@ $(VENV)/demo.stamp: requirements/demo.txt requirements/build.txt pyproject.toml 
 	$(call install,demo)
 	@touch $@
 
-$(VENV)/dev.stamp: requirements/dev.txt requirements/build.txt pyproject.toml | $(VENV)/pyvenv.cfg
+$(VENV)/dev.stamp: requirements/dev.txt requirements/build.txt pyproject.toml benchmarks/peers/package-lock.json | $(VENV)/pyvenv.cfg
 	@echo "installing everything for development into $(VENV)"
 	$(call install,dev)
+	@! command -v npm >/dev/null || npm ci --silent --no-audit --no-fund --prefix benchmarks/peers || \
+	  echo "obscenity could not be fetched: benchmarks/phrase_speed.py will leave it out"
 	@touch $@ $(VENV)/demo.stamp
 
 $(VENV)/pyvenv.cfg:

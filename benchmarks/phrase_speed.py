@@ -38,7 +38,7 @@ BUILD_SECONDS = 2.0
 RELOAD_MS = 20.0
 HOSTILE_US_A_CHARACTER = 2.0
 SLOW_PEER_MESSAGES = 200
-"""better_profanity takes tens of milliseconds a message."""
+"""better_profanity takes tens of milliseconds a message, obscenity some."""
 
 Message = tuple[str, SpeakerMemory]
 Read = Callable[[str, SpeakerMemory], object]
@@ -140,6 +140,13 @@ def _peer_lines(size: str, spellings: Sequence[str], messages: Sequence[Message]
         some = messages if most is None else messages[:: len(messages) // most]
         mean, _, late = timed(lambda text, _, find=find: find(text), some)  # type: ignore[misc]  # a default binds it
         lines.append(Line(f"{size} phrases, all: {name}, mean", mean, "µs", note=f"p99 {late:.1f}"))
+    if size == "2k":
+        some = messages[:: len(messages) // SLOW_PEER_MESSAGES]
+        try:
+            mean, late = phrase_peers.obscenity(spellings, [text for text, _ in some], RUNS)
+            lines.append(Line(f"{size} phrases, all: obscenity on Node, mean", mean, "µs", note=f"p99 {late:.1f}"))
+        except ImportError as error:
+            print(f"obscenity is left out: {error}")
     return lines
 
 
