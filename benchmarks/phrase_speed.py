@@ -30,6 +30,7 @@ from detectors.phrases.boundaries import chinese_words
 from detectors.phrases.engine import MAX_CODE_POINTS, PhraseEngine
 from detectors.phrases.lexicon import Lexicon
 from detectors.phrases.memory import EMPTY, SpeakerMemory
+from detectors.values import Side
 
 RUNS = 5
 MEAN_US = {"2k": 4.0, "100k": 20.0}
@@ -41,7 +42,7 @@ SLOW_PEER_MESSAGES = 200
 """better_profanity takes tens of milliseconds a message, obscenity some."""
 
 Message = tuple[str, SpeakerMemory]
-Read = Callable[[str, SpeakerMemory], object]
+Read = Callable[[str, Side, SpeakerMemory], object]
 
 
 def lexicon_2k() -> Lexicon:
@@ -78,12 +79,12 @@ def timed(read: Read, messages: Sequence[Message]) -> tuple[float, float, float]
         gc.collect()
         began = time.process_time()
         for text, memory in messages:
-            read(text, memory)
+            read(text, "agent", memory)
         means.append((time.process_time() - began) / len(messages) * 1e6)
         each = []
         for text, memory in messages:
             start = time.perf_counter_ns()
-            read(text, memory)
+            read(text, "agent", memory)
             each.append(time.perf_counter_ns() - start)
         each.sort()
         halves.append(each[len(each) // 2] / 1e3)
@@ -100,13 +101,13 @@ def reading_lines(size: str, engine: PhraseEngine) -> list[Line]:
         messages = messages_of(language, engine)
         everything += messages
         hit = sum(bool(engine.read(text, "agent", memory).hits) for text, memory in messages)
-        ours, peer = timed(_with(engine), messages), timed(lambda text, _: raw(text), messages)
+        ours, peer = timed(engine.read, messages), timed(lambda text, _side, _memory: raw(text), messages)
         what = f"{size} phrases, {language}: a message"
         note = f"hit {hit} of {len(messages)}; ours {engine.matcher}, beside raw ahocorasick_rs"
         lines.append(Line(f"{what}, mean", ours[0], "µs", note=f"{note} {peer[0]:.2f}"))
         lines.append(Line(f"{what}, p50", ours[1], "µs", note=f"beside {peer[1]:.2f}"))
         lines.append(Line(f"{what}, p99", ours[2], "µs", note=f"beside {peer[2]:.2f}"))
-    mean, half, late = timed(_with(engine), everything)
+    mean, half, late = timed(engine.read, everything)
     megabytes = sum(len(text.encode("utf-8", "replace")) for text, _ in everything) / 1e6
     return [
         *lines,
@@ -116,11 +117,6 @@ def reading_lines(size: str, engine: PhraseEngine) -> list[Line]:
         Line(f"{size} phrases, all: text", megabytes / (mean * len(everything) / 1e6), "MB/s"),
         *_peer_lines(size, spellings, everything),
     ]
-
-
-def _with(engine: PhraseEngine) -> Read:
-    read = engine.read
-    return lambda text, memory: read(text, "agent", memory)
 
 
 def _peer_lines(size: str, spellings: Sequence[str], messages: Sequence[Message]) -> list[Line]:
@@ -138,7 +134,7 @@ def _peer_lines(size: str, spellings: Sequence[str], messages: Sequence[Message]
             print(f"{name} is not installed; it is left out")
             continue
         some = messages if most is None else messages[:: len(messages) // most]
-        mean, _, late = timed(lambda text, _, find=find: find(text), some)  # type: ignore[misc]  # a default binds it
+        mean, _, late = timed(lambda text, _side, _memory, find=find: find(text), some)  # type: ignore[misc]
         lines.append(Line(f"{size} phrases, all: {name}, mean", mean, "µs", note=f"p99 {late:.1f}"))
     if size == "2k":
         some = messages[:: len(messages) // SLOW_PEER_MESSAGES]

@@ -121,18 +121,18 @@ class Finder:
         for start, end, index in places:
             if end <= after:
                 continue
-            owners = self._owners.get(index) or self._meet(index)
-            if owners.shown:
+            shown, run, gaps, beside = self._owners.get(index) or self._meet(index)
+            if shown:
                 if end - start > 1 or (letter := text[start]) not in self._alone:
                     return True
                 if letter not in within and may_stand_alone(letter, own):
                     return True
                 within.add(letter)
-            if owners.run:
+            if run:
                 repeats = repeats or start == 0 or text[start - 1 : start + 1] in self._before_run
-            if owners.beside is not None and index not in asked:
+            if beside is not None and index not in asked:
                 asked.add(index)  # once, or a text of nothing but one part would cost its length squared
-                if owners.beside.search(text, after) and any(_follow_each_other(parts, text) for parts in owners.gaps):
+                if beside.search(text, after) and any(_follow_each_other(parts, text) for parts in gaps):
                     return True
         return repeats and bool(self.find_in_collapsed(collapsed(whole())))
 

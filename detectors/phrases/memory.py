@@ -16,8 +16,6 @@ _BLANKS = f" {MESSAGE_END}"
 def _end(text: str) -> str:
     """The end of a folded text, without the rest of a word that was cut: "ss" of "glass" must not look like a word."""
     cut = len(text) - TAIL_CODE_POINTS
-    if cut <= 0:
-        return text
     if not (is_unspaced(text[cut - 1]) or text[cut - 1] in _BLANKS):
         cut = word_end(text, cut)
     return text[cut:].lstrip()
@@ -58,7 +56,9 @@ class SpeakerMemory(NamedTuple):
         if not words:
             return self
         before, reported_before = self
-        joined = _end(f"{before}{MESSAGE_END}{words}" if before else words)
+        joined = f"{before}{MESSAGE_END}{words}" if before else words
+        if len(joined) > TAIL_CODE_POINTS:
+            joined = _end(joined)
         if not hits and not reported_before:
             return _new(SpeakerMemory, (joined, ()))  # nearly always; by name it takes twice as long
         moved = len(joined) - len(words)
