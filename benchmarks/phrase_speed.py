@@ -101,7 +101,7 @@ def reading_lines(size: str, engine: PhraseEngine) -> list[Line]:
         messages = messages_of(language, engine)
         everything += messages
         hit = sum(bool(engine.read(text, "agent", memory).hits) for text, memory in messages)
-        ours, peer = timed(engine.read, messages), timed(lambda text, _side, _memory: raw(text), messages)
+        ours, peer = timed(engine.read, messages), timed(_of_text(raw), messages)
         what = f"{size} phrases, {language}: a message"
         note = f"hit {hit} of {len(messages)}; ours {engine.matcher}, beside raw ahocorasick_rs"
         lines.append(Line(f"{what}, mean", ours[0], "µs", note=f"{note} {peer[0]:.2f}"))
@@ -119,6 +119,10 @@ def reading_lines(size: str, engine: PhraseEngine) -> list[Line]:
     ]
 
 
+def _of_text(find: phrase_peers.Find) -> Read:
+    return lambda text, _side, _memory: find(text)
+
+
 def _peer_lines(size: str, spellings: Sequence[str], messages: Sequence[Message]) -> list[Line]:
     lines = []
     for name, make, most in (
@@ -134,7 +138,7 @@ def _peer_lines(size: str, spellings: Sequence[str], messages: Sequence[Message]
             print(f"{name} is not installed; it is left out")
             continue
         some = messages if most is None else messages[:: len(messages) // most]
-        mean, _, late = timed(lambda text, _side, _memory, find=find: find(text), some)  # type: ignore[misc]
+        mean, _, late = timed(_of_text(find), some)
         lines.append(Line(f"{size} phrases, all: {name}, mean", mean, "µs", note=f"p99 {late:.1f}"))
     if size == "2k":
         some = messages[:: len(messages) // SLOW_PEER_MESSAGES]

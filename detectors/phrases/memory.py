@@ -62,9 +62,10 @@ class SpeakerMemory(NamedTuple):
         if not hits and not reported_before:
             return _new(SpeakerMemory, (joined, ()))  # nearly always; by name it takes twice as long
         moved = len(joined) - len(words)
-        moved_before = moved - len(MESSAGE_END) - len(before)
         reported = {(name, end + moved) for name, end in hits}
-        reported |= {(name, end + moved_before) for name, end in reported_before}
+        if before:
+            moved -= len(MESSAGE_END) + len(before)
+            reported |= {(name, end + moved) for name, end in reported_before}
         in_tail = (one for one in reported if one[1] > 0)
         return SpeakerMemory(joined, tuple(sorted(in_tail, key=lambda one: (one[1], one[0]))))
 
