@@ -287,7 +287,5 @@ def test_no_text_costs_more_than_its_length(name: str) -> None:
 
 
 def test_chinese_is_cut_into_the_words_of_the_dictionary_and_nothing_else_is_lost() -> None:
-    """Its cuts are places of the text as we count them, in code points, past emoji and other scripts too."""
-    text = "客服😀退款abc 没问题"
-    cuts = chinese_words(text)
-    assert [text[start:end] for start, end in cuts] == ["客服", "😀", "退款", "abc", " ", "没", "问题"]
+    """Past emoji and other scripts too, for the places of words are counted from what it returns."""
+    assert chinese_words("客服😀退款abc 没问题") == ["客服", "😀", "退款", "abc", " ", "没", "问题"]

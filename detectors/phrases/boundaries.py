@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 
-from detectors.phrases.fold import is_unspaced
+from detectors.phrases.fold import MESSAGE_END, is_unspaced
 
-Segment = Callable[[str], Sequence[tuple[int, int]]]
-"""Cuts a text into words: [start, end) in code points, in order."""
+Segment = Callable[[str], Sequence[str]]
+"""Cuts a text into words: joined they are the text again."""
 
 
-def chinese_words(text: str) -> list[tuple[int, int]]:
+def chinese_words(text: str) -> list[str]:
     """The words of a text by jieba's algorithm and dictionary: the likeliest way from word to word.
 
     The first call in a process reads the dictionary (a tenth of a second, 33 MB): a worker asks once beside its work.
@@ -20,14 +21,13 @@ def chinese_words(text: str) -> list[tuple[int, int]]:
     import rjieba
 
     # Without the hidden Markov model: it glues rare characters to words that no dictionary has.
-    words = rjieba.tokenize(text, hmm=False)
-    return [(start, end) for _, start, end in words]
+    return rjieba.cut(text, hmm=False)
 
 
 _EXCLAIMING = "吧啊呀"
 # No clause is so long: of a text without a blank only what is asked for is cut, at the price of a word at each end.
 _LONGEST_PIECE = 512
-_PIECE = re.compile(f"[^ \n]{{1,{_LONGEST_PIECE}}}")
+_PIECE = re.compile(f"[^ ]{{1,{_LONGEST_PIECE}}}")
 
 
 def may_stand_alone(letter: str, text: str) -> bool:
@@ -48,11 +48,12 @@ class Edges:
     """Where words begin and end in one text, asked for only when something was found in it."""
 
     def __init__(self, text: str, segment: Segment | None) -> None:
-        self._text = text
+        self._text = text.replace(MESSAGE_END, " ")
         self._segment = segment
         self._long_pieces: list[int] | None = None
         self._cut_pieces: set[int] = set()
         self._cuts: set[int] = set()
+        self._last_piece = 0, -1
 
     def fit(self, start: int, end: int, letters: int) -> bool:
         """Whether text[start:end] begins where a word begins and ends where one ends.
@@ -90,25 +91,23 @@ class Edges:
         """
         if self._segment is None:
             return False
-        if place not in self._cuts:
-            start, end = self._piece_around(place)
+        start, end = self._last_piece
+        if not start <= place <= end:
+            start, end = self._last_piece = self._piece_around(place)
             if start not in self._cut_pieces:
                 self._cut_pieces.add(start)
-                self._cuts |= {start, end}
-                for word_start, word_end in self._segment(self._text[start:end]):
-                    self._cuts.add(start + word_start)
-                    self._cuts.add(start + word_end)
+                self._cuts.update(accumulate(map(len, self._segment(self._text[start:end])), initial=start))
         return place in self._cuts
 
     def _piece_around(self, place: int) -> tuple[int, int]:
         text = self._text
         reach = max(0, place - _LONGEST_PIECE)
-        start = max(text.rfind(" ", reach, place), text.rfind("\n", reach, place)) + 1
+        start = text.rfind(" ", reach, place) + 1
         if not start and reach:
             start = self._long_piece_before(place)
         longest = min(start + _LONGEST_PIECE, len(text))
-        ends = text.find(" ", place, longest), text.find("\n", place, longest)
-        return start, min((end for end in ends if end >= 0), default=longest)
+        end = text.find(" ", place, longest)
+        return start, end if end >= 0 else longest
 
     def _long_piece_before(self, place: int) -> int:
         if self._long_pieces is None:

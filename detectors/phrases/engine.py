@@ -190,7 +190,7 @@ class PhraseEngine:
             after = bisect_right(view.at, mapped.start - 1)
             found = finder.find(view.text, after, seen.places, len(view.text) - seen.length)
             yield from _plain(view, found, self.lexicon)
-            if any(pattern.form == "run" for pattern, _, _ in found):
+            if any(pattern.form == "run" and finder.may_repeat(view.text, start) for pattern, start, _ in found):
                 yield from disguises.repeated(view, finder.find_in_collapsed)
         if leet:
             yield from disguises.leet(mapped, lambda view: self._leet.find(view, 0))
@@ -225,13 +225,13 @@ def _ends(own: str, text: str, hits: Sequence[Hit]) -> tuple[tuple[str, int], ..
     """(phrase id, end in `own`, the squeezed folded text) of the hits that the memory's tail may reach."""
     ends: list[tuple[str, int]] = []
     rest, upto = "", len(text)
-    for hit in sorted(hits, key=lambda hit: hit.span[1], reverse=True):
-        rest = f"{fold(text[hit.span[1] : upto])}{rest}"
-        upto = hit.span[1]
+    for end, phrase_id in sorted([(hit.span[1], hit.phrase_id) for hit in hits], reverse=True):
+        if end < upto:
+            rest, upto = f"{fold(text[end:upto])}{rest}", end
         behind = len(" ".join(rest.split()))
         if behind >= TAIL_CODE_POINTS:
             break  # at most so many turns, whatever number of hits
-        ends.append((hit.phrase_id, len(own) - behind))
+        ends.append((phrase_id, len(own) - behind))
     return tuple(ends)
 
 

@@ -23,7 +23,8 @@ class _Strings:
     def __init__(self, rows: list[Row | list[Row]], matcher: Matcher) -> None:
         self.rows = rows
         self.matcher = matcher
-        self._met: dict[int, tuple[Pattern, ...]] = {}
+        self._met: dict[int, tuple[tuple[Pattern, ...], bool]] = {}
+        """What a string stands for, and whether some of it are parts: made when it is met, for most never are."""
 
     @classmethod
     def of(cls, patterns: Patterns, matcher: str | None) -> _Strings:
@@ -36,7 +37,7 @@ class _Strings:
     def at(self, places: Places, ahead: int, after: int, keep: Callable[[Pattern], bool] | None) -> Found:
         """The patterns at places of a text's end, with `ahead` characters before it, as `find` gives them.
 
-        `keep` is asked of each pattern once, however often it is there.
+        `keep` is asked once, however often a string is there, of what strings stand for that stand for some part.
         """
         found: Found = []
         here: dict[int, tuple[Pattern, ...]] = {}
@@ -44,17 +45,17 @@ class _Strings:
             start, end = start + ahead, end + ahead
             if end > after:
                 if (patterns := here.get(index)) is None:
-                    patterns = self._met.get(index) or self._meet(index)
-                    here[index] = patterns = patterns if keep is None else tuple(filter(keep, patterns))
+                    patterns, has_parts = self._met.get(index) or self._meet(index)
+                    here[index] = patterns = tuple(filter(keep, patterns)) if has_parts and keep else patterns
                 for pattern in patterns:
                     found.append((pattern, start + pattern.padded_start, end - pattern.padded_end))
         return found
 
-    def _meet(self, index: int) -> tuple[Pattern, ...]:
+    def _meet(self, index: int) -> tuple[tuple[Pattern, ...], bool]:
         rows = self.rows[index]
         patterns = tuple(Pattern(*row) for row in ([rows] if isinstance(rows, tuple) else rows))
-        self._met[index] = patterns
-        return patterns
+        self._met[index] = met = patterns, any(pattern.form == "part" for pattern in patterns)
+        return met
 
 
 class _Rest(NamedTuple):
@@ -129,12 +130,16 @@ class Finder:
                     return True
                 within.add(letter)
             if run:
-                repeats = repeats or start == 0 or text[start - 1 : start + 1] in self._before_run
+                repeats = repeats or self.may_repeat(text, start)
             if beside is not None and index not in asked:
                 asked.add(index)  # once, or a text of nothing but one part would cost its length squared
                 if beside.search(text, after) and any(_follow_each_other(parts, text) for parts in gaps):
                     return True
         return repeats and bool(self.find_in_collapsed(collapsed(whole())))
+
+    def may_repeat(self, text: str, start: int) -> bool:
+        """Whether the letter that is repeated at `start` may be one of a phrase that is so hidden."""
+        return start == 0 or text[start - 1 : start + 1] in self._before_run
 
     def _meet(self, index: int) -> _Owners:
         rows = self._strings.rows[index]

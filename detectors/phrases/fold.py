@@ -149,6 +149,7 @@ def _plain_letters() -> str:
 
 _PLAIN = _plain_letters()
 _PLAIN_LETTERS = re.compile(f"[{_PLAIN}]+")
+_NOT_A_PLAIN_LETTER = re.compile(f"[^{_PLAIN}]")
 _NOT_PLAIN = re.compile(f"[^{_PLAIN}{re.escape(_SEPARATORS)}]")
 
 
@@ -180,6 +181,15 @@ def run_on_view(folded: str) -> str:
     return "".join(folded.split())
 
 
+def _plain(text: str) -> str | None:
+    """The text in lower case if each of its letters then folds to itself and all else to one blank each."""
+    # Most Chinese messages have no capitals, and to write one in lower case costs two thirds of a search.
+    if _NOT_PLAIN.search(text) is None:
+        return text
+    lower = text.lower()
+    return lower if _NOT_PLAIN.search(lower) is None else None
+
+
 def squeezed_views(text: str) -> tuple[str, str, str]:
     """(the folded text with its blanks squeezed, its `spaced_words`, its `run_on_view` unless the text is ASCII).
 
@@ -190,8 +200,7 @@ def squeezed_views(text: str) -> tuple[str, str, str]:
         while "  " in squeezed:  # a third of the cost of split and join: most are the blank after a comma
             squeezed = squeezed.replace("  ", " ")
         return squeezed, squeezed, ""
-    # Most Chinese messages have no capitals, and to write one in lower case costs two thirds of a search.
-    if _NOT_PLAIN.search(plain := text) is None or _NOT_PLAIN.search(plain := text.lower()) is None:
+    if (plain := _plain(text)) is not None:
         pieces = _PLAIN_LETTERS.findall(plain)
         squeezed = " ".join(pieces)
         words = ""
@@ -209,7 +218,7 @@ class View(NamedTuple):
 
     text: str
     at: list[int]
-    """Same length as `text`: index into the characters of `Mapped`; a blank has that of the character before it."""
+    """Same length as `text`: index into the characters of `Mapped`; a blank has its own or that before it."""
 
 
 class Mapped:
@@ -220,10 +229,11 @@ class Mapped:
 
     def __init__(self, tail: str, text: str) -> None:
         before = f"{tail}{MESSAGE_END}" if tail else ""
-        characters = fold(text)
         origin = [-1] * len(before)
-        self.is_plain = _NOT_PLAIN.search(text.lower()) is None
-        """Whether every letter of the text, in lower case, folds to itself."""
+        plain = None if text.isascii() else _plain(text)
+        characters = fold(text) if plain is None else _NOT_A_PLAIN_LETTER.sub(" ", plain)
+        self.is_plain = plain is not None or (text.isascii() and len(characters) == len(text))
+        """Whether every letter of the text, in lower case, folds to itself and all else to one blank each."""
         if self.is_plain:
             origin += range(len(text))
         else:
@@ -240,14 +250,27 @@ class Mapped:
 
     def words(self) -> View:
         """`words_view` with the way back."""
+        if self.characters.isascii():
+            return self._ascii_words()
         text, at, end = self.characters, [0], 0
-        words = text.split() if text.isascii() else _SPACED_WORD.findall(text)
+        words = _SPACED_WORD.findall(text)
         for word in words:  # to find each again costs less than to ask a match for its place
             start = text.index(word, end)
             end = start + len(word)
             at += range(start, end)
             at.append(end - 1)
         return View(" ".join(["", *words, ""]), at)
+
+    def _ascii_words(self) -> View:
+        # Words with one blank between them are taken together: most have a second blank only after a comma.
+        text, at, end = self.characters.replace(MESSAGE_END, " "), [0], 0
+        pieces = [piece for part in text.split("  ") if (piece := part.strip(" "))]
+        for piece in pieces:
+            start = text.index(piece, end)
+            end = start + len(piece)
+            at += range(start, end)
+            at.append(end - 1)
+        return View(" ".join(["", *pieces, ""]), at)
 
     def run_on(self) -> View:
         """`run_on_view` with the way back."""

@@ -62,12 +62,13 @@ class SpeakerMemory(NamedTuple):
         if not hits and not reported_before:
             return _new(SpeakerMemory, (joined, ()))  # nearly always; by name it takes twice as long
         moved = len(joined) - len(words)
-        reported = {(name, end + moved) for name, end in hits}
-        if before:
+        reported = [(name, end + moved) for name, end in hits if end + moved > 0]
+        if reported_before:
             moved -= len(MESSAGE_END) + len(before)
-            reported |= {(name, end + moved) for name, end in reported_before}
-        in_tail = (one for one in reported if one[1] > 0)
-        return SpeakerMemory(joined, tuple(sorted(in_tail, key=lambda one: (one[1], one[0]))))
+            reported += [(name, end + moved) for name, end in reported_before if end + moved > 0]
+        if len(reported) > 1:
+            reported = sorted(set(reported), key=lambda one: (one[1], one[0]))
+        return _new(SpeakerMemory, (joined, tuple(reported)))
 
 
 EMPTY = SpeakerMemory()

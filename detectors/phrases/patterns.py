@@ -149,7 +149,7 @@ def collapsed(text: str) -> str:
 def collapse(text: str) -> tuple[str, list[int]]:
     """The text with each run of a character as one, and where each run begins (one more entry: the text's length)."""
     begins = [0] if text else []
-    begins += [index for index in range(1, len(text)) if text[index] != text[index - 1]]
+    begins += [index for index, (before, here) in enumerate(zip(text, text[1:], strict=False), 1) if before != here]
     return "".join([text[index] for index in begins]), [*begins, len(text)]
 
 

@@ -94,21 +94,21 @@ class Validator:
 
     def hit(self, candidate: Candidate) -> Hit | None:
         """The hit, or None where the place only looks like the phrase or lies wholly in earlier messages."""
-        phrase = self._phrases[candidate.pattern.phrase]
-        at, origin = candidate.view.at, self._mapped.origin
-        first, last = at[candidate.start], at[candidate.end - 1]
+        pattern, view, inside, end, found_how = candidate
+        phrase = self._phrases[pattern.phrase]
+        at, origin = view.at, self._mapped.origin
+        first, last = at[inside], at[end - 1]
         if origin[last] < 0:
             return None
-        run_on = candidate.pattern.run_on
+        run_on = pattern.run_on
         if run_on and not self._edges_hold(first, last):
             return None
         across = origin[first] < 0
-        inside = candidate.start
         while origin[at[inside]] < 0:
             inside += 1
         span = origin[at[inside]], self._with_marks(origin[last] + 1)
         how = self._how(candidate, span)
-        if candidate.pattern.form == "part" and (across or self._has_clause_end(span)):
+        if pattern.form == "part" and (across or self._has_clause_end(span)):
             return None  # "*" stands for some words of one clause
         if phrase.match == "exact" and how != "exact" or phrase.match == "fold" and how not in ("exact", "folded"):
             return None
@@ -117,11 +117,11 @@ class Validator:
                 return None
             how = "across"
         if run_on:
-            guessed = across or how == "pinyin" or candidate.how == "halves"
+            guessed = across or how == "pinyin" or found_how == "halves"
             guessed = guessed or (how == "separated" and self._has_clause_end(span))
             if (phrase.boundary == "word" or guessed) and not self._edges.fit(first, last + 1, _letters(candidate)):
                 return None
-            if candidate.how == "halves" and self._has_halves_that_are_a_word(first, last + 1):
+            if found_how == "halves" and self._has_halves_that_are_a_word(first, last + 1):
                 return None
             if how == "repeated" and self._is_doubled_word(first, last + 1):
                 return None
@@ -175,6 +175,8 @@ class Validator:
     def _edges_hold(self, first: int, last: int) -> bool:
         """No number is cut out of a longer number, no Latin word out of a longer word."""
         characters = self._mapped.characters
+        if is_unspaced(characters[first]) and is_unspaced(characters[last]):
+            return True
         for inner, outer in ((first, first - 1), (last, last + 1)):
             if 0 <= outer < len(characters):
                 a, b = characters[inner], characters[outer]
