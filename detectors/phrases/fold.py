@@ -205,7 +205,7 @@ def squeezed_views(text: str) -> tuple[str, str, str]:
         squeezed = " ".join(pieces)
         words = ""
         if squeezed.encode("ascii", "ignore").strip():  # of plain letters those of words are the ASCII ones
-            words = " ".join(squeezed.encode("ascii", "replace").replace(b"?", b" ").decode("ascii").split())
+            words = " ".join(squeezed.encode("ascii", "replace").translate(_ASCII).decode("ascii").split())
     else:
         pieces = fold(text).split()
         squeezed = " ".join(pieces)
