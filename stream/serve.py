@@ -65,7 +65,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 async def serve(settings: Settings) -> None:
     """Serve until told to stop."""
-    engine = open_engine(database_config(settings))
+    engine, judging = open_engine(database_config(settings)), open_engine(database_config(settings), tries_again=True)
     policies, feeds, lag = PolicyKeeper(engine, lambda _policy: set_apart()), Feeds(settings), ChatLag(settings)
 
     async def sweep() -> None:
@@ -89,6 +89,7 @@ async def serve(settings: Settings) -> None:
         Links(
             publish=feeds.publish,
             policies=policies,
+            judging=judging,
             tail_scores=lambda: tail_scores(settings),
             limits=limits,
             sweep=sweep,
@@ -112,3 +113,4 @@ async def serve(settings: Settings) -> None:
         await feeds.stop()
         await lag.stop()
         await engine.dispose()
+        await judging.dispose()

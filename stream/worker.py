@@ -103,7 +103,7 @@ def run_worker(kind: Kind, settings: Settings) -> None:
     """Run a worker until it is told to stop; the process ends with it."""
     name = WorkerName(settings, kind)
     app = make_app(settings, kind, name.name, from_earliest=kind == "chat")
-    engine = open_engine(database_config(settings), of_worker=True)
+    engine = open_engine(database_config(settings), tries_again=True)
     policies = PolicyKeeper(engine, _taken_over)
     # Imported here: the chat worker does without numpy and the audio detectors.
     with loading():

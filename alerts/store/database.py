@@ -44,7 +44,7 @@ _COMMON: dict[str, Any] = {
     "hide_parameters": True,  # what customers wrote is in them, and errors are logged
 }
 # A plan that was made for a table with ten rows is kept for a table with a million: where conditions come and go each
-# statement is planned for what it asks. A worker asks the same few statements for ever, each by its keys: a plan with
+# statement is planned for what it asks. To judge is the same few statements for ever, each by its keys: a plan with
 # the index is right for any number of rows, and to make it each time was a fifth of what PostgreSQL did for a batch.
 _PLANNED_ANEW = {"plan_cache_mode": "force_custom_plan"}
 _PLANNED_ONCE = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
@@ -64,11 +64,11 @@ def _driver_url(config: DatabaseConfig) -> URL:
     return url.set(drivername="postgresql+asyncpg")
 
 
-def open_engine(config: DatabaseConfig, pool_size: int = 5, *, of_worker: bool = False) -> AsyncEngine:
+def open_engine(config: DatabaseConfig, pool_size: int = 5, *, tries_again: bool = False) -> AsyncEngine:
     """Return an engine; it connects when first used. Raises ModuleNotFoundError naming the extra to install.
 
-    Before each transaction PostgreSQL is asked whether it is still there: three round trips, which a worker spares,
-    for it tries again anyway.
+    Before each transaction PostgreSQL is asked whether it is still there: three round trips, spared where `tries_again`
+    says that who asks, the same few things for ever, does so anyway.
     """
     url = _driver_url(config)
     if url.get_backend_name() == "sqlite":
@@ -91,12 +91,12 @@ def open_engine(config: DatabaseConfig, pool_size: int = 5, *, of_worker: bool =
         url,
         pool_size=pool_size,
         max_overflow=5,
-        pool_pre_ping=not of_worker,
+        pool_pre_ping=not tries_again,
         **_LAST_ONE_FIRST,
         connect_args={
             "server_settings": {
                 "idle_in_transaction_session_timeout": f"{IDLE_TIMEOUT_SECONDS:g}s",
-                **(_PLANNED_ONCE if of_worker else _PLANNED_ANEW),
+                **(_PLANNED_ONCE if tries_again else _PLANNED_ANEW),
             }
         },
         **_COMMON,

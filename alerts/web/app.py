@@ -60,7 +60,7 @@ for _route in PAGE_ROUTES:
 
 
 def create_app(engine: AsyncEngine, config: WebConfig, links: Links | None = None) -> FastAPI:
-    """Return the application. The database is to be upgraded before; the engine stays the caller's to dispose of."""
+    """Return the application. The database is to be upgraded before; the engines stay the caller's to dispose of."""
     hub = Hub()
     presenter = Presenter()
     links = links or Links()
@@ -87,7 +87,7 @@ def create_app(engine: AsyncEngine, config: WebConfig, links: Links | None = Non
         relay=Relay(engine, hub.begin, deliver),
         presenter=presenter,
         keys=KeyKeeper(engine),
-        verdicts=VerdictQueue(engine, policy, lambda: web.now()),
+        verdicts=VerdictQueue(links.judging or engine, policy, lambda: web.now()),
         late=LateChecks(links.publish),
     )
 

@@ -39,6 +39,8 @@ class Links:
     """(topic without prefix, key, JSON body), awaited until the broker has it: fills the feeds, takes late checks."""
     policies: PolicyKeeper | None = None
     """What checks are judged by; without it each is late."""
+    judging: AsyncEngine | None = None
+    """What checks are kept by, opened with `tries_again`; None takes the pages' engine."""
     tail_scores: Callable[[], AsyncIterator[dict[str, object]]] | None = None
     """Every record of `qa.scores` from now on."""
     limits: Callable[[str | None], dict[str, float]] | None = None
