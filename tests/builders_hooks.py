@@ -16,12 +16,12 @@ import orjson
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from alerts.config import HookConfig, WebConfig
+from alerts.config import DatabaseConfig, HookConfig, WebConfig
 from alerts.judge import incoming_message
 from alerts.moderate import moderate
 from alerts.policy import PolicyKeeper, import_policy
 from alerts.store import api_keys
-from alerts.store.database import writing
+from alerts.store.database import open_engine, writing
 from alerts.web.context import Links
 from stream.records import parse_chat
 from tests.builders_alerts import database
@@ -111,11 +111,15 @@ async def asked(
 
         policies = PolicyKeeper(engine)
         config = {name: HookConfig(deadline_seconds=PATIENT) for name in ("moderate", "openim")} | dict(hooks or {})
-        links = Links(publish=publish, policies=policies)
-        async with running(engine, links, WebConfig(hooks=config), now) as app, outsider(app) as client:
-            await policies.refresh()
-            await web_of(app).keys.refresh()
-            yield House(app, engine, client, keys, published, broker)
+        judging = open_engine(DatabaseConfig(url), tries_again=True)
+        links = Links(publish=publish, policies=policies, judging=judging)
+        try:
+            async with running(engine, links, WebConfig(hooks=config), now) as app, outsider(app) as client:
+                await policies.refresh()
+                await web_of(app).keys.refresh()
+                yield House(app, engine, client, keys, published, broker)
+        finally:
+            await judging.dispose()
 
 
 async def kept_by_chat_worker(house: House) -> None:

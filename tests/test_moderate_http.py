@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from typer.testing import CliRunner
 
 from alerts.config import HookConfig
@@ -64,6 +64,21 @@ async def test_the_same_question_gets_the_same_bytes_and_one_row(database_url: s
         assert {answer.status_code for answer in answers} == {200}
         assert len({answer.content for answer in answers}) == 1
         assert await counted(house, messages) == await counted(house, interceptions) == 1
+
+
+async def test_a_connection_that_was_lost_costs_a_check_a_second_try_and_nothing_else(postgres_url: str) -> None:
+    """Nobody asks before a transaction whether it is still there."""
+    async with asked(postgres_url) as house:
+        assert (await house.post("/v1/moderate", message(FINE))).json()["action"] == "allow"
+        async with reading(house.engine) as connection:
+            others = "datname = current_database() AND pid <> pg_backend_pid()"
+            ended = await connection.execute(
+                text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+            )
+            assert len(ended.all()) >= 2, "the one of the checks and at least one of the pages"
+        answer = await house.post("/v1/moderate", message(BLOCKED, "m-2"))
+        assert answer.json()["action"] == "block" and not house.published
+        assert await counted(house, messages) == 2 and await counted(house, interceptions) == 1
 
 
 async def test_the_topic_and_http_are_one_identity(database_url: str) -> None:
