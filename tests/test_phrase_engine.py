@@ -62,6 +62,7 @@ def test_every_case_that_is_found_has_the_exact_span() -> None:
     [
         ("废物", "你是廢  物！", "廢  物", "separated"),
         ("废物", "废废废废物", "废废废废物", "repeated"),
+        ("骗子", "你个骗骗骗子子", "骗骗骗子子", "repeated"),  # "骗子" stands in it too: it is shown whole
         ("moron", "you M o R-o n!", "M o R-o n", "separated"),
         ("moron", "mooooron", "mooooron", "repeated"),
         ("asshole", "you a$$h0le!!", "a$$h0le", "leet"),

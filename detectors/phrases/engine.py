@@ -191,7 +191,7 @@ class PhraseEngine:
             after = bisect_right(view.at, mapped.start - 1)
             found = finder.find(view.text, after, seen.places, len(view.text) - seen.length)
             yield from _plain(view, found, self.lexicon)
-            if any(pattern.form == "run" and finder.may_repeat(view.text, start) for pattern, start, _ in found):
+            if any(pattern.form == "run" for pattern, _, _ in found):
                 yield from disguises.repeated(view, finder.find_in_collapsed)
         if leet:
             yield from disguises.leet(mapped, lambda view: self._leet.find(view, 0))

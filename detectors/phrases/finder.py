@@ -37,7 +37,7 @@ class _Strings:
     def at(self, places: Places, ahead: int, after: int, keep: Callable[[Pattern], bool] | None) -> Found:
         """The patterns at places of a text's end, with `ahead` characters before it, as `find` gives them.
 
-        `keep` is asked once, however often a string is there, of what strings stand for that stand for some part.
+        `keep` is asked only of what a string with parts stands for, and once, however often it is there.
         """
         found: Found = []
         here: dict[int, tuple[Pattern, ...]] = {}
@@ -130,16 +130,12 @@ class Finder:
                     return True
                 within.add(letter)
             if run:
-                repeats = repeats or self.may_repeat(text, start)
+                repeats = repeats or start == 0 or text[start - 1 : start + 1] in self._before_run
             if beside is not None and index not in asked:
                 asked.add(index)  # once, or a text of nothing but one part would cost its length squared
                 if beside.search(text, after) and any(_follow_each_other(parts, text) for parts in gaps):
                     return True
         return repeats and bool(self.find_in_collapsed(collapsed(whole())))
-
-    def may_repeat(self, text: str, start: int) -> bool:
-        """Whether the letter that is repeated at `start` may be one of a phrase that is so hidden."""
-        return start == 0 or text[start - 1 : start + 1] in self._before_run
 
     def _meet(self, index: int) -> _Owners:
         rows = self._strings.rows[index]
