@@ -11,7 +11,7 @@ from typing import NamedTuple
 from detectors.phrases import disguises
 from detectors.phrases.boundaries import Segment
 from detectors.phrases.finder import SHOWN, Finder, Found, Places, last_numbers
-from detectors.phrases.fold import MESSAGE_END, Mapped, View, fold, run_on_view, spaced_words, squeezed_views
+from detectors.phrases.fold import Mapped, View, fold, run_on_view, spaced_words, squeezed_views
 from detectors.phrases.lexicon import KEYS, Lexicon, Match, Phrase
 from detectors.phrases.memory import EMPTY, TAIL_CODE_POINTS, SpeakerMemory
 from detectors.phrases.patterns import patterns_of
@@ -54,7 +54,7 @@ class PhraseEngine:
     def __init__(self, lexicon: Lexicon, segment: Segment | None = None, matcher: str | None = None) -> None:
         """Compiles the lexicon.
 
-        `segment` cuts Chinese texts into words (`boundaries.segmenter`); without it a phrase of one character must
+        `segment` cuts Chinese texts into words (`boundaries.chinese_words`); without it a phrase of one character must
         stand alone and longer ones are taken anywhere. `matcher` names a library of `automaton.installed_matchers()`.
         """
         sets = patterns_of(lexicon)
@@ -153,8 +153,7 @@ class PhraseEngine:
         earlier = ""
         if tail:
             reach = self._run_on.reach
-            # Its `run_on_view`, sooner: a squeezed tail has at most a blank after each letter.
-            earlier = tail[-2 * reach :].replace(" ", "").replace(MESSAGE_END, "")[-reach:]
+            earlier = run_on_view(tail[-2 * reach :])[-reach:]  # a squeezed tail has at most a blank after each letter
         text = earlier + run_on
         places = self._find_run_on(text)
         if not places:
