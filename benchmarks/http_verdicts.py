@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import sys
 import time
@@ -10,8 +11,8 @@ from pathlib import Path
 import aiohttp
 import orjson
 from house import new_database, services, with_topics
-from lines import Line, arguments, conclude
-from verdict_latency import BLOCKED_EVERY, WARM_SECONDS, percentile
+from lines import Line, conclude
+from verdict_latency import BLOCKED_EVERY, WARM_SECONDS, Timings, of_rounds, rounds_given
 
 from stream.operate import add_key
 from stream.settings import Settings
@@ -23,7 +24,7 @@ CONNECTIONS = 32
 """As many as a platform's gateway keeps open."""
 
 
-async def measure(address: str, path: str, key: str, seconds: float, run: str) -> list[float]:
+async def measure(address: str, path: str, key: str, seconds: float, run: str) -> Timings:
     """Ask `RATE` times a second and return the ms of each answer after the warm-up; those that wait for a connection
     wait in them. Raises SystemExit where an answer is no verdict."""
     took: list[float] = []
@@ -64,8 +65,8 @@ async def measure(address: str, path: str, key: str, seconds: float, run: str) -
     return sorted(took)
 
 
-async def house(settings: Settings, folder: Path, seconds: float) -> dict[str, list[float]]:
-    """Measure the verdicts, and the same way a route that only answers."""
+async def house(settings: Settings, folder: Path, given: argparse.Namespace) -> list[dict[str, Timings]]:
+    """Measure the verdicts, and the same way a route that only answers, in turn; a dictionary a round, by path."""
     async with workers(settings, folder, chat=1):
         _, key = await add_key(settings, "openim", "benchmark", who="benchmark", now=time.time())
         web = WebProcess(settings, 0, folder)
@@ -74,16 +75,19 @@ async def house(settings: Settings, folder: Path, seconds: float) -> dict[str, l
             while await asyncio.to_thread(status, f"http://{web.address}/readyz") != 200:  # noqa: ASYNC110
                 await asyncio.sleep(0.2)
             await asyncio.sleep(2)
-            run = f"{time.time_ns():x}"
-            return {path: await measure(web.address, path, key, seconds, run) for path in ("/livez", "/v1/moderate")}
+            return [
+                {
+                    path: await measure(web.address, path, key, given.seconds, f"{time.time_ns():x}")
+                    for path in ("/livez", "/v1/moderate")
+                }
+                for _ in range(given.rounds)
+            ]
         finally:
             web.stop()
 
 
 def main() -> int:
-    parser = arguments(__doc__ or "")
-    parser.add_argument("--seconds", type=float, default=15.0, help="how long the rate is held")
-    given = parser.parse_args()
+    given = rounds_given(__doc__ or "")
     lines: list[Line] = []
     with services() as (kafka, postgres, folder):
         for database in ("sqlite", "postgres"):
@@ -92,13 +96,13 @@ def main() -> int:
                 Settings(kafka=kafka.bootstrap, topic_prefix=f"h{database}.", partitions=4, database=url)
             )
             print(f"{database} at {RATE}/s …", file=sys.stderr)
-            took = asyncio.run(house(settings, folder, given.seconds))
-            verdicts, bare = took["/v1/moderate"], took["/livez"]
+            rounds = asyncio.run(house(settings, folder, given))
+            verdicts, bare = ([took[path] for took in rounds] for path in ("/v1/moderate", "/livez"))
             lines += [
-                Line(f"{database}: verdict over HTTP p50", percentile(verdicts, 0.5), "ms"),
-                Line(f"{database}: verdict over HTTP p99", percentile(verdicts, 0.99), "ms", TAIL_BAR_MS),
-                Line(f"{database}: a route that only answers, p50", percentile(bare, 0.5), "ms"),
-                Line(f"{database}: a route that only answers, p99", percentile(bare, 0.99), "ms"),
+                Line(f"{database}: verdict over HTTP p50", of_rounds(verdicts, 0.5), "ms"),
+                Line(f"{database}: verdict over HTTP p99", of_rounds(verdicts, 0.99), "ms", TAIL_BAR_MS),
+                Line(f"{database}: a route that only answers, p50", of_rounds(bare, 0.5), "ms"),
+                Line(f"{database}: a route that only answers, p99", of_rounds(bare, 0.99), "ms"),
             ]
     return conclude(lines, given.json)
 

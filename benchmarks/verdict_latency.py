@@ -171,24 +171,31 @@ def beside_echo(
     rate: int,
     given: argparse.Namespace,
 ) -> tuple[list[Timings], list[Timings]]:
-    """Measure ours and a plain Faust echo in turn; each round has topics and a database of its own."""
+    """Measure ours and a plain Faust echo in turn, now one first, now the other; return milliseconds by round.
+
+    Each round has topics and a database of its own.
+    """
     kafka, postgres, folder = services
     took, echoed = [], []
     for number in range(given.rounds):
         print(f"{database} at {rate}/s, round {number + 1} of {given.rounds} …", file=sys.stderr)
         run = f"{database}-{rate}-{number}"
         url = new_database(database, postgres, folder, run)
-        settings = Settings(kafka=kafka.bootstrap, topic_prefix=f"ours-{run}.", partitions=8, database=url)
-        peer = Settings(kafka=kafka.bootstrap, topic_prefix=f"echo-{run}.", partitions=8)
-        took.append(asyncio.run(ours(with_topics(settings))))
-        echoed.append(asyncio.run(echo(with_topics(peer), folder, given.seconds, rate)))
+        settings = with_topics(Settings(kafka=kafka.bootstrap, topic_prefix=f"ours-{run}.", partitions=8, database=url))
+        peer = with_topics(Settings(kafka=kafka.bootstrap, topic_prefix=f"echo-{run}.", partitions=8))
+        turns = [
+            (took, partial(ours, settings)),
+            (echoed, partial(echo, peer, folder, given.seconds, rate)),
+        ]
+        for kept, turn in turns if number % 2 == 0 else reversed(turns):
+            kept.append(asyncio.run(turn()))
     return took, echoed
 
 
-def rounds_given(about: str) -> argparse.Namespace:
+def rounds_given(about: str, rounds: int = 3) -> argparse.Namespace:
     parser = arguments(about)
     parser.add_argument("--seconds", type=float, default=15.0, help="how long each rate is held")
-    parser.add_argument("--rounds", type=int, default=3, help="how often, ours and the echo in turn; medians are told")
+    parser.add_argument("--rounds", type=int, default=rounds, help="how often, in turn with the peer; medians are told")
     return parser.parse_args()
 
 
