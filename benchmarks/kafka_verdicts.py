@@ -33,12 +33,11 @@ def main() -> int:
     lines: list[Line] = []
     with services() as each:
         for database in ("sqlite", "postgres"):
-            house = partial(alone, folder=each[2], seconds=given.seconds)
-            took, echoed = beside_echo(house, each, database, RATE, given)
+            ours = partial(alone, folder=each[2], seconds=given.seconds)
+            took, echoed = beside_echo(ours, each, database, RATE, given)
             for name, share in (("p50", 0.5), ("p99", 0.99)):
-                later = [
-                    percentile(ours, share) - percentile(echo, share) for ours, echo in zip(took, echoed, strict=True)
-                ]
+                rounds = zip(took, echoed, strict=True)
+                later = [percentile(verdicts, share) - percentile(echoes, share) for verdicts, echoes in rounds]
                 lines += [
                     Line(f"{database}: verdict {name}", of_rounds(took, share), "ms"),
                     Line(f"{database}: plain Faust echo {name}", of_rounds(echoed, share), "ms"),

@@ -183,10 +183,7 @@ def beside_echo(
         url = new_database(database, postgres, folder, run)
         settings = with_topics(Settings(kafka=kafka.bootstrap, topic_prefix=f"ours-{run}.", partitions=8, database=url))
         peer = with_topics(Settings(kafka=kafka.bootstrap, topic_prefix=f"echo-{run}.", partitions=8))
-        turns = [
-            (took, partial(ours, settings)),
-            (echoed, partial(echo, peer, folder, given.seconds, rate)),
-        ]
+        turns = [(took, partial(ours, settings)), (echoed, partial(echo, peer, folder, given.seconds, rate))]
         for kept, turn in turns if number % 2 == 0 else reversed(turns):
             kept.append(asyncio.run(turn()))
     return took, echoed

@@ -102,7 +102,7 @@ class Process(faust.Worker):
 
 def run_worker(kind: Kind, settings: Settings) -> None:
     """Run a worker until it is told to stop; the process ends with it."""
-    # Faust and all that it runs take the loop that is set: half of what a small batch costs is the loop's own work.
+    # Faust and all that it runs take the loop that is set; what this one spares each batch, see ARCHITECTURE.
     asyncio.set_event_loop(uvloop.new_event_loop())
     name = WorkerName(settings, kind)
     app = make_app(settings, kind, name.name, from_earliest=kind == "chat")
