@@ -20,6 +20,7 @@ from alerts.store import messages as message_store
 from alerts.store.conversations import ConversationKey
 from alerts.store.messages import TextKey
 from alerts.store.outbox import OutboxRow
+from alerts.store.round_trip import Writer
 
 
 @dataclass(slots=True)
@@ -52,6 +53,24 @@ async def keep(
     now: float,
 ) -> None:
     """Write the batch: messages, findings, alerts, outbox, and the conversations' rows with their memory."""
+    await alert_store.apply_changes(
+        connection,
+        [change for conversation in open_.values() for change in conversation.changes],
+        policy.version,
+        now,
+        learned=[conversation.conversation for conversation in open_.values() if conversation.learned_agent],
+        beside=_writing(connection, policy, work, open_, now),
+    )
+
+
+def _writing(
+    connection: AsyncConnection,
+    policy: Policy,
+    work: Batch,
+    open_: Mapping[ConversationKey, OpenConversation],
+    now: float,
+) -> Writer[list[OutboxRow]]:
+    """Write messages, conversations and findings, and return what is to be told of them."""
     rows = [_message_row(key, incoming, judgement, policy) for key, (incoming, judgement) in work.judged.items()]
     conversation_rows = [
         {
@@ -63,24 +82,20 @@ async def keep(
         }
         for (platform, name), conversation in sorted(open_.items())
     ]
+    conversations = conversation_store.writing(connection, conversation_rows)
     ids = {}
     if rows:
-        ids = await message_store.add(connection, rows, conversation_store.writing_of(connection, conversation_rows))
+        ids = yield from message_store.adding(connection, rows, conversations)
     else:
-        await conversation_store.write(connection, conversation_rows)
-    await message_store.move_deliveries(connection, work.moves)
-    await message_store.mark_delivered(connection, work.undone, now)
-
+        yield [conversations]
+    yield from message_store.moving_deliveries(connection, work.moves)
+    yield from message_store.marking_delivered(work.undone, now)
     findings = [
         (kind, ids[key], incoming, judgement)
         for key, (incoming, judgement) in work.judged.items()
         for kind in _kinds(judgement)
     ] + work.late
-    outbox = await _write_findings(connection, policy, open_, findings)
-
-    changes = [change for conversation in open_.values() for change in conversation.changes]
-    learned = [conversation.conversation for conversation in open_.values() if conversation.learned_agent]
-    await alert_store.apply_changes(connection, changes, policy.version, now, learned=learned, more=outbox)
+    return (yield from _writing_findings(connection, policy, open_, findings)) if findings else []
 
 
 def _kinds(judgement: Judgement) -> Iterable[str]:
@@ -91,12 +106,12 @@ def _kinds(judgement: Judgement) -> Iterable[str]:
         yield "violation"
 
 
-async def _write_findings(
+def _writing_findings(
     connection: AsyncConnection,
     policy: Policy,
     open_: Mapping[ConversationKey, OpenConversation],
     findings: Sequence[tuple[str, int, Incoming, Judgement]],
-) -> list[OutboxRow]:
+) -> Writer[list[OutboxRow]]:
     """Write interceptions, violations and their hits, and return what is to be told of them."""
     made: list[tuple[str, dict[str, Any], Incoming, Judgement]] = []
     hit_rows: list[dict[str, Any]] = []
@@ -118,13 +133,18 @@ async def _write_findings(
             }
             for position, hit in enumerate(judgement.hits)
         ]
-    beside = [message_store.adding_hits(connection, hit_rows)] if hit_rows else []
-    interception_ids, violation_ids = {}, {}
-    if stopped := [row for kind, row, _, _ in made if kind == "interception"]:
-        interception_ids = await message_store.add_interceptions(connection, stopped, *beside)
-        beside = []
-    if passed := [row for kind, row, _, _ in made if kind == "violation"]:
-        violation_ids = await message_store.add_violations(connection, passed, *beside)
+    stopped = [row for kind, row, _, _ in made if kind == "interception"]
+    passed = [row for kind, row, _, _ in made if kind == "violation"]
+    steps = {}
+    if stopped:
+        steps["interception"] = message_store.adding_interceptions(connection, stopped)
+    if passed:
+        steps["violation"] = message_store.adding_violations(connection, passed)
+    if hit_rows:
+        steps["hit"] = message_store.adding_hits(connection, hit_rows)
+    added = dict(zip(steps, (yield list(steps.values())), strict=True))
+    interception_ids = {(row.message, row.intercepted_by): row.id for row in added.get("interception", ())}
+    violation_ids = {row.message: row.id for row in added.get("violation", ())}
     told = []
     for kind, row, incoming, judgement in made:
         id_ = (

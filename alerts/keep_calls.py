@@ -14,7 +14,7 @@ from alerts.alert import CALL_PLATFORM, UNASSIGNED, Change, Conversation
 from alerts.store import alerts as alert_store
 from alerts.store.conversations import conversation_of
 from alerts.store.database import in_transaction, insert, reading
-from alerts.store.many import AnyInsert, execute, inserting
+from alerts.store.many import AnyInsert, inserting
 from alerts.store.tables import baselines, conversations, scores
 from detectors.values import Side
 
@@ -121,7 +121,7 @@ async def _write_call(connection: AsyncConnection, call: CallRow) -> Conversatio
         **told,
     }
     finish = _carrying_on((*sorted(told), "last_at"), call.learned_agent)
-    kept = await execute(connection, inserting(connection, conversations, [row], finish))
+    kept = await connection.execute(*inserting(connection, conversations, [row], finish))
     return conversation_of(kept.one()) if call.learned_agent else None
 
 

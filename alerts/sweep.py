@@ -98,5 +98,6 @@ async def _judge_waits(connection: AsyncConnection, policy: PolicyInForce, now: 
                 "due_at": next_due(policy.rules, conversation, waits),
             }
         )
-    await conversation_store.write(connection, written)
+    if written:
+        await connection.execute(*conversation_store.writing(connection, written))
     return len(await alert_store.apply_changes(connection, changes, policy.version, now))

@@ -11,7 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from alerts.alert import UNASSIGNED, Change, Evidence
 from alerts.store.alerts import alert_body, apply_changes, close_due, open_alerts
 from alerts.store.database import reading, writing
+from alerts.store.many import Step
 from alerts.store.outbox import OutboxRow, append
+from alerts.store.round_trip import Writer
 from alerts.store.tables import alerts, outbox
 from tests.builders_alerts import CALL, CHAT, START, change, database
 
@@ -21,6 +23,12 @@ NOW = START + 100
 async def _apply(engine: AsyncEngine, *changes: Change, now: float = NOW) -> list[dict[str, Any]]:
     async with writing(engine) as connection:
         return await apply_changes(connection, changes, 7, now)
+
+
+def _told_beside(*rows: OutboxRow) -> Writer[list[OutboxRow]]:
+    """A writer that writes nothing of its own and has something to tell."""
+    yield [Step(select(outbox), {})]
+    return list(rows)
 
 
 async def _rows(engine: AsyncEngine) -> list[Any]:
@@ -172,7 +180,7 @@ async def test_what_was_learned_and_what_else_is_told_go_in_one_breath(database_
         more = OutboxRow("violation", "violation:1", "refunds", "a-1", {}, START)
         async with writing(engine) as connection:
             changed = await apply_changes(
-                connection, [change(rule_id="pitch.raised")], 7, NOW, learned=[CALL], more=[more]
+                connection, [change(rule_id="pitch.raised")], 7, NOW, learned=[CALL], beside=_told_beside(more)
             )
         assert sorted((body["rule_id"], body["team"]) for body in changed) == [
             ("pitch.raised", "refunds"),

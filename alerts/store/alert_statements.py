@@ -33,7 +33,7 @@ CONVERSATION = (alerts.c.platform, alerts.c.conversation_id)
 def finding_nobodys(dialect: str) -> Select[Any]:
     """Find which of some conversations have alerts that no team is known for."""
     # Not by the index of teams: nobody's alerts may be all there ever were.
-    return select(*CONVERSATION).where(among(dialect, CONVERSATION), alerts.c.team + "" == UNASSIGNED)
+    return select(*CONVERSATION).where(among(dialect, CONVERSATION, "nobodys"), alerts.c.team + "" == UNASSIGNED)
 
 
 def carrying_on(statement: AnyInsert) -> Insert:

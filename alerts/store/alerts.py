@@ -6,14 +6,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, case, literal, select, update
+from sqlalchemy import ColumnElement, case, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerts.alert import UNASSIGNED, Change, Conversation, Evidence, fold
 from alerts.store.alert_statements import CONVERSATION, KEY, carrying_on, finding_nobodys, knowing
-from alerts.store.many import execute, inserting, keys_among
+from alerts.store.many import Step, inserting, keys_among
 from alerts.store.outbox import OutboxRow, append, lock
 from alerts.store.reminders import reminders_for
+from alerts.store.round_trip import Rows, Writer, together
 from alerts.store.tables import alerts
 
 Key = tuple[str, str, str]
@@ -51,39 +52,34 @@ async def apply_changes(
     now: float,
     *,
     learned: Collection[Conversation] = (),
-    more: Sequence[OutboxRow] = (),
+    beside: Writer[Sequence[OutboxRow]] | None = None,
 ) -> list[dict[str, Any]]:
     """Make changes so and tell them; return the alerts that changed, as `alert_body` shows them.
 
     The same changes again change nothing: whoever does not know whether a commit went through may repeat it.
     Changes of dry-run rules are left out. `learned` are conversations whose agent has just become known
-    (their alerts get that agent and team), `more` is told in the same breath: all rows are locked before the outbox is.
-    `now` is the Unix time that `changed_at` says.
+    (their alerts get that agent and team). What `beside` writes in the same round trips, and returns, is told in the
+    same breath: all rows are locked before the outbox is. `now` is the Unix time that `changed_at` says.
     """
     by_key: dict[Key, list[Change]] = {}
     for change in changes:
         if not change.dry_run:
             by_key.setdefault(_key(change), []).append(change)
-    steps = {key: fold(of_key) for key, of_key in sorted(by_key.items())}
-    changed: dict[int, Row[Any]] = {}
-    opened: list[Row[Any]] = []
-    nobodys = await _nobodys(connection, learned)
-    for conversation in learned:
-        if (conversation.platform, conversation.conversation_id) in nobodys:
-            changed |= {row.id: row for row in await _stamp(connection, conversation, now)}
-    # Nearly always one round: an alert that was opened and ended in the same batch takes two.
-    for number in range(max(map(len, steps.values()), default=0)):
-        turn = [of_key[number] for of_key in steps.values() if number < len(of_key)]
-        known = await _known(connection, turn)
-        raised = await _raise(connection, [c for c in turn if _is_to_raise(c, known)], policy_version, now)
-        ended = await _end(connection, [c for c in turn if c.kind == "end"], known, now)
-        opened += [row for row in raised if row.version == 1]
-        changed |= {row.id: row for row in (*raised, *ended)}
+    steps = [fold(of_key) for _, of_key in sorted(by_key.items())]
+    # Nearly always one turn: an alert that was opened and ended in the same batch takes two.
+    turns = [
+        [of_key[number] for of_key in steps if number < len(of_key)]
+        for number in range(max(map(len, steps), default=0))
+    ]
+    making = _making(connection, turns, learned, policy_version, now)
+    made, *more = await together(connection, making, *([beside] if beside else []))
+    changed = {row.id: row for row in made}
+    opened = [row for row in made if row.version == 1]
     rows = [told(row) for row in changed.values()]
     if opened:
         await lock(connection)
         rows += await reminders_for(connection, opened, now)
-    await append(connection, [*rows, *more])
+    await append(connection, [*rows, *(row for of_beside in more for row in of_beside)])
     return [alert_body(row) for row in changed.values()]
 
 
@@ -132,18 +128,52 @@ def _key(change: Change) -> Key:
     return change.conversation.platform, change.conversation.conversation_id, change.rule_id
 
 
-async def _known(connection: AsyncConnection, changes: Sequence[Change]) -> dict[Key, list[Any]]:
-    """Lock the open alerts that changes are about, and return them with those that were closed of late.
+def _making(
+    connection: AsyncConnection,
+    turns: Sequence[Sequence[Change]],
+    learned: Collection[Conversation],
+    policy_version: int,
+    now: float,
+) -> Writer[list[Any]]:
+    """Make changes so, turn after turn; returns the alerts that changed, as each came to be."""
+    dialect = connection.dialect.name
+    questions = [_asking_nobodys(dialect, learned)] if learned else []
+    if turns:
+        questions.append(_asking(dialect, turns[0]))
+    if not questions:
+        return []
+    answers = yield questions
+    made: list[Any] = []
+    if learned:
+        nobodys = {(row.platform, row.conversation_id) for row in answers[0]}
+        for conversation in learned:
+            if (conversation.platform, conversation.conversation_id) in nobodys:
+                [stamped] = yield [_stamping(conversation, now)]
+                made += stamped
+    for number, turn in enumerate(turns):
+        found = answers[-1] if number == 0 else (yield [_asking(dialect, turn)])[0]
+        known = _by_key(found)
+        if rows := [_columns(change, policy_version, now) for change in turn if _is_to_raise(change, known)]:
+            [raised] = yield [inserting(connection, alerts, rows, carrying_on)]
+            made += raised
+        if ended_at := _to_end(turn, known):
+            [ended] = yield [_ending(ended_at, now)]
+            made += ended
+    return made
+
+
+def _asking(dialect: str, changes: Sequence[Change]) -> Step:
+    """Return what locks and finds the open alerts that changes are about, and those that were closed of late.
 
     Closed ones matter that held at the time of a change or later: the change is then an old one, repeated.
     """
-    if not changes:
-        return {}
-    dialect = connection.dialect.name
     keys = keys_among(dialect, KEY, {_key(change) for change in changes})
-    since = min(change.at for change in changes)
+    return Step(knowing(dialect), {**keys, "since": min(change.at for change in changes)})
+
+
+def _by_key(rows: Rows) -> dict[Key, list[Any]]:
     known: dict[Key, list[Any]] = {}
-    for row in await connection.execute(knowing(dialect), {**keys, "since": since}):
+    for row in rows:
         known.setdefault((row.platform, row.conversation_id, row.rule_id), []).append(row)
     return known
 
@@ -159,16 +189,6 @@ def _is_to_raise(change: Change, known: Mapping[Key, list[Any]]) -> bool:
         return False
     # A person closed it while the condition lasts: what only says how it goes on is not to open it again.
     return change.kind == "open" or change.rises
-
-
-async def _raise(
-    connection: AsyncConnection, changes: Sequence[Change], policy_version: int, now: float
-) -> list[Row[Any]]:
-    """Open alerts, or carry on those that are open; returns what changed."""
-    if not changes:
-        return []
-    rows = [_columns(change, policy_version, now) for change in changes]
-    return list((await execute(connection, inserting(connection, alerts, rows, carrying_on))).all())
 
 
 def _columns(change: Change, policy_version: int, now: float) -> dict[str, Any]:
@@ -200,22 +220,23 @@ def _columns(change: Change, policy_version: int, now: float) -> dict[str, Any]:
     }
 
 
-async def _end(
-    connection: AsyncConnection, changes: Sequence[Change], known: Mapping[Key, list[Any]], now: float
-) -> list[Row[Any]]:
-    """End what is still open; returns what changed."""
+def _to_end(changes: Sequence[Change], known: Mapping[Key, list[Any]]) -> dict[int, float]:
+    """Return which alerts are still open that changes end, with the Unix time of each end."""
     ended_at: dict[int, float] = {}
     for change in changes:
-        for row in known.get(_key(change), []):
+        for row in known.get(_key(change), []) if change.kind == "end" else ():
             # A worker that was believed dead must not end what its successor has carried on since. (A wait has
             # one writer, and a reply that was late to arrive here may be older than the alert about it.)
             is_old = change.conversation.kind == "call" and change.at < row.last_at
             if row.closed_at is None and not is_old:
                 ended_at[row.id] = change.at
-    if not ended_at:
-        return []
+    return ended_at
+
+
+def _ending(ended_at: Mapping[int, float], now: float) -> Step:
+    """Return what ends alerts, each at its time."""
     c = alerts.c
-    found = await connection.execute(
+    ended = (
         update(alerts)
         .where(c.id.in_(ended_at), c.closed_at.is_(None))
         .values(
@@ -226,22 +247,19 @@ async def _end(
         )
         .returning(alerts)
     )
-    return list(found.all())
+    return Step(ended, {})
 
 
-async def _nobodys(connection: AsyncConnection, learned: Collection[Conversation]) -> set[tuple[str, str]]:
-    """Return which conversations have alerts that no team is known for: hardly any, and each costs a statement."""
-    if not learned:
-        return set()
-    dialect = connection.dialect.name
-    keys = keys_among(dialect, CONVERSATION, {(one.platform, one.conversation_id) for one in learned})
-    return {(row.platform, row.conversation_id) for row in await connection.execute(finding_nobodys(dialect), keys)}
+def _asking_nobodys(dialect: str, learned: Collection[Conversation]) -> Step:
+    """Return what finds conversations whose alerts no team is known for: hardly any, and each costs an update."""
+    keys = {(one.platform, one.conversation_id) for one in learned}
+    return Step(finding_nobodys(dialect), keys_among(dialect, CONVERSATION, keys, "nobodys"))
 
 
-async def _stamp(connection: AsyncConnection, conversation: Conversation, now: float) -> list[Row[Any]]:
-    """Write agent and team into the alerts of a conversation that nobody's team was known for."""
+def _stamping(conversation: Conversation, now: float) -> Step:
+    """Return what writes agent and team into the alerts of a conversation that nobody's team was known for."""
     c = alerts.c
-    found = await connection.execute(
+    stamped = (
         update(alerts)
         .where(
             c.platform == conversation.platform,
@@ -258,4 +276,4 @@ async def _stamp(connection: AsyncConnection, conversation: Conversation, now: f
         )
         .returning(alerts)
     )
-    return list(found.all())
+    return Step(stamped, {})

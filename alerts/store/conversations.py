@@ -10,7 +10,7 @@ from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerts.alert import UNASSIGNED, Conversation
-from alerts.store.many import Step, among, execute, inserting, keys_among, skipping_known, updating
+from alerts.store.many import Step, among, inserting, keys_among, skipping_known, updating
 from alerts.store.tables import conversations
 
 ConversationKey = tuple[str, str]
@@ -31,7 +31,7 @@ async def lock(
     if missing:
         blank = {"team": UNASSIGNED, "memory": {}}
         rows = [{**blank, **new[key], "platform": key[0], "conversation_id": key[1]} for key in missing]
-        await execute(connection, inserting(connection, conversations, rows, skipping_known))
+        await connection.execute(*inserting(connection, conversations, rows, skipping_known))
         found |= await _locked(connection, missing)
     return found
 
@@ -48,14 +48,8 @@ async def _locked(connection: AsyncConnection, keys: Sequence[ConversationKey]) 
     return {(row.platform, row.conversation_id): row for row in rows}
 
 
-async def write(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows back: each with `platform`, `conversation_id` and the same other columns."""
-    if rows:
-        await execute(connection, writing_of(connection, rows))
-
-
-def writing_of(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> Step:
-    """Return what `write` does, to go beside another statement."""
+def writing(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> Step:
+    """Return the step that writes rows back: each has `platform`, `conversation_id` and the same other columns."""
     return updating(connection, conversations, _KEY, rows)
 
 

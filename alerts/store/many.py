@@ -2,8 +2,7 @@
 
 SQLAlchemy builds, names and compiles a statement in more time than the database takes to answer it, and PostgreSQL
 plans a list of keys of another length anew. So a statement stands here once per table, set of columns and database. On
-PostgreSQL every column travels as one array, and statements that do not need each other go in one round trip; on
-SQLite, where there is none, rows travel as a list.
+PostgreSQL every column travels as one array, on SQLite rows travel as a list.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from sqlalchemy import (
     FromClause,
     Insert,
     LargeBinary,
+    Select,
     Table,
     Text,
     Update,
@@ -32,19 +32,19 @@ from sqlalchemy import (
 )
 from sqlalchemy import column as sql_column
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 POSTGRES = "postgresql"
 Columns = tuple[Column[Any], ...]
+Statement = Insert | Update | Select[Any]
 AnyInsert = postgresql.Insert | sqlite.Insert
 Row = Mapping[str, Any]
 
 
 class Step(NamedTuple):
-    """A statement with its rows, not executed yet."""
+    """A statement with its rows, not executed yet: `connection.execute(*step)`, or with others in `round_trip`."""
 
-    statement: Insert | Update
+    statement: Statement
     parameters: Any
 
 
@@ -85,29 +85,17 @@ def updating(connection: AsyncConnection, table: Table, keys: Columns, rows: Seq
     return Step(_updating(table, keys, names), _as_arrays(table, names, rows))
 
 
-async def execute(connection: AsyncConnection, step: Step, *beside: Step) -> CursorResult[Any]:
-    """Execute `step` and return what it returns; those `beside` it touch other tables and return nothing."""
-    if not beside:
-        return await connection.execute(*step)
-    if connection.dialect.name == POSTGRES:
-        parameters = {name: values for each in (step, *beside) for name, values in each.parameters.items()}
-        return await connection.execute(_together(step.statement, *(each.statement for each in beside)), parameters)
-    for each in beside:
-        await connection.execute(*each)
-    return await connection.execute(*step)
-
-
 @cache
-def among(dialect: str, columns: Columns) -> ColumnElement[bool]:
-    """Return the condition that a row's `columns` are one of the keys given as `keys_among`.
+def among(dialect: str, columns: Columns, name: str = "key") -> ColumnElement[bool]:
+    """Return the condition that a row's `columns` are one of the keys given as `keys_among` of the same `name`.
 
     On SQLite they are joined from JSON: of a list of rows it makes no use of an index, but reads the whole table.
     """
     if dialect != POSTGRES:
         return and_(*(_plain(column) == value for column, value in zip(columns, _wanted(len(columns)), strict=True)))
-    arrays = (bindparam(f"key_{column.name}", type_=_array(column)) for column in columns)
+    arrays = (bindparam(f"{name}_{column.name}", type_=_array(column)) for column in columns)
     names = (sql_column(column.name, column.type) for column in columns)
-    return tuple_(*columns).in_(select(func.unnest(*arrays).table_valued(*names).render_derived(name="wanted")))
+    return tuple_(*columns).in_(select(func.unnest(*arrays).table_valued(*names).render_derived(name=f"wanted_{name}")))
 
 
 def _wanted(columns: int) -> list[ColumnElement[Any]]:
@@ -121,12 +109,12 @@ def _plain(column: Column[Any]) -> ColumnElement[Any]:
     return func.hex(column) if isinstance(column.type, LargeBinary) else column
 
 
-def keys_among(dialect: str, columns: Columns, keys: Collection[Sequence[Any]]) -> dict[str, Any]:
+def keys_among(dialect: str, columns: Columns, keys: Collection[Sequence[Any]], name: str = "key") -> dict[str, Any]:
     """Return the parameters of `among`: keys as tuples in the order of `columns`."""
     if dialect != POSTGRES:
         plain = [[part.hex().upper() if isinstance(part, bytes) else part for part in key] for key in keys]
         return {"keys": orjson.dumps(plain).decode()}
-    return {f"key_{column.name}": [key[number] for key in keys] for number, column in enumerate(columns)}
+    return {f"{name}_{column.name}": [key[number] for key in keys] for number, column in enumerate(columns)}
 
 
 def _array(column: Column[Any]) -> postgresql.ARRAY[Any]:
@@ -176,8 +164,3 @@ def _updating_one(table: Table, keys: Columns, names: tuple[str, ...]) -> Update
 def _values(keys: Columns, names: Sequence[str]) -> list[str]:
     key_names = {column.name for column in keys}
     return [name for name in names if name not in key_names]
-
-
-@cache
-def _together(step: Insert | Update, *beside: Insert | Update) -> Insert | Update:
-    return step.add_cte(*(each.cte(f"beside_{number}") for number, each in enumerate(beside)))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import Insert, Row, Select, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerts.store.many import AnyInsert, Step, among, execute, inserting, keys_among, skipping_known, updating
+from alerts.store.many import AnyInsert, Step, among, inserting, keys_among, skipping_known, updating
+from alerts.store.round_trip import Writer
 from alerts.store.tables import hits, interceptions, messages, violations
 
 
@@ -52,21 +53,21 @@ def _with_id(statement: AnyInsert) -> Insert:
     return skipping_known(statement).returning(c.id, c.platform, c.conversation_id, c.message_id, c.text_sha256)
 
 
-async def add(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]], *beside: Step) -> dict[TextKey, int]:
+def adding(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]], *beside: Step) -> Writer[dict[TextKey, int]]:
     """Insert messages, at least one and no text twice, and return their ids by key. Raises KnownText."""
+    added, *_ = yield [inserting(connection, messages, rows, _with_id), *beside]
     # By place: a row's names are looked up one by one.
-    added: Iterable[Any] = await execute(connection, inserting(connection, messages, rows, _with_id), *beside)
     ids = {TextKey(platform, name, message, bytes(sha)): id_ for id_, platform, name, message, sha in added}
     if len(ids) < len(rows):
         raise KnownText
     return ids
 
 
-async def move_deliveries(connection: AsyncConnection, moves: Mapping[int, tuple[str, str | None]]) -> None:
+def moving_deliveries(connection: AsyncConnection, moves: Mapping[int, tuple[str, str | None]]) -> Writer[None]:
     """Write what became of messages: id -> (delivery, text that was delivered instead)."""
     rows = [{"id": id_, "delivery": delivery, "delivered_text": text} for id_, (delivery, text) in moves.items()]
     if rows:
-        await execute(connection, updating(connection, messages, (messages.c.id,), rows))
+        yield [updating(connection, messages, (messages.c.id,), rows)]
 
 
 def adding_hits(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> Step:
@@ -79,32 +80,23 @@ def _new_interceptions(statement: AnyInsert) -> Insert:
     return skipping_known(statement).returning(c.id, c.message, c.intercepted_by)
 
 
-async def add_interceptions(
-    connection: AsyncConnection, rows: Sequence[Mapping[str, Any]], *beside: Step
-) -> dict[tuple[int, str], int]:
-    """Insert interceptions, at least one, and return id by (message, intercepted_by), of those that were not there."""
-    result = await execute(connection, inserting(connection, interceptions, rows, _new_interceptions), *beside)
-    return {(row.message, row.intercepted_by): row.id for row in result}
+def adding_interceptions(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> Step:
+    """Return the insertion of interceptions; of those that were not there it returns id, message, intercepted_by."""
+    return inserting(connection, interceptions, rows, _new_interceptions)
 
 
 def _new_violations(statement: AnyInsert) -> Insert:
     return skipping_known(statement).returning(violations.c.id, violations.c.message)
 
 
-async def add_violations(
-    connection: AsyncConnection, rows: Sequence[Mapping[str, Any]], *beside: Step
-) -> dict[int, int]:
-    """Insert violations, at least one, and return id by message, of those that were not there."""
-    result = await execute(connection, inserting(connection, violations, rows, _new_violations), *beside)
-    return {row.message: row.id for row in result}
+def adding_violations(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> Step:
+    """Return the insertion of violations; of those that were not there it returns id and message."""
+    return inserting(connection, violations, rows, _new_violations)
 
 
-async def mark_delivered(connection: AsyncConnection, message_ids: Collection[int], at: float) -> None:
+def marking_delivered(message_ids: Collection[int], at: float) -> Writer[None]:
     """Note on our interceptions that the platform delivered the text all the same."""
     if message_ids:
         c = interceptions.c
-        await connection.execute(
-            update(interceptions)
-            .where(c.message.in_(message_ids), c.intercepted_by == "us", c.delivered_at.is_(None))
-            .values(delivered_at=at)
-        )
+        found = (c.message.in_(message_ids), c.intercepted_by == "us", c.delivered_at.is_(None))
+        yield [Step(update(interceptions).where(*found).values(delivered_at=at), {})]

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerts.store.many import POSTGRES, execute, inserting
+from alerts.store.many import POSTGRES, inserting
 from alerts.store.tables import outbox
 
 LOCK = 7_463_219
@@ -52,4 +52,4 @@ async def append(connection: AsyncConnection, rows: Sequence[OutboxRow]) -> None
     if not rows:
         return
     values = [{name: getattr(row, name) for name in OutboxRow.__slots__} for row in rows]
-    await execute(connection, inserting(connection, outbox, values, after=_TURN))
+    await connection.execute(*inserting(connection, outbox, values, after=_TURN))
