@@ -10,7 +10,8 @@ from sqlalchemy.exc import DBAPIError
 
 from alerts.config import DatabaseConfig
 from alerts.store.database import IDLE_TIMEOUT_SECONDS, open_engine, said, writing
-from alerts.store.messages import add
+from alerts.store.messages import adding
+from alerts.store.round_trip import together
 from stream.operate import upgrade_database
 from stream.settings import Settings
 
@@ -43,7 +44,7 @@ async def refusal(url: str, **wrong: Any) -> str:
     row |= {"text_sha256": b"1", "text": SECRET, "arrived_at": 1.0, "spans": [], "policy_version": 1, "verdict": b"{}"}
     with pytest.raises(DBAPIError) as refused:
         async with writing(engine) as connection:
-            await add(connection, [row | wrong])
+            await together(connection, adding(connection, [row | wrong]))
     await engine.dispose()
     return said(refused.value)
 
