@@ -36,7 +36,7 @@ class PostgresServer:
 
     def start(self) -> None:
         # fsync guards against a power cut, which no test makes; what a killed server wrote is in the page cache.
-        options = f"-h 127.0.0.1 -p {self._port} -k '' -c fsync=off -c max_connections=200"
+        options = f"-h 127.0.0.1 -p {self._port} -k '' -c fsync=off -c wal_init_zero=off -c max_connections=200"
         self._pg_ctl("-l", str(self._wheel.log), "-o", options, "start")
         guard(self.pid, "QUIT")
         RAN["PostgreSQL"] = run_apart(self._value("SHOW server_version"))
