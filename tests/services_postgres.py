@@ -36,6 +36,8 @@ class PostgresServer:
 
     def start(self) -> None:
         # fsync guards against a power cut, which no test makes; what a killed server wrote is in the page cache.
+        # A server in operation uses its old WAL files again. A new one fills each with 16 MB of zeros inside somebody's
+        # COMMIT: 40 to 49 ms, every 8 s at 1,000 messages a second.
         options = f"-h 127.0.0.1 -p {self._port} -k '' -c fsync=off -c wal_init_zero=off -c max_connections=200"
         self._pg_ctl("-l", str(self._wheel.log), "-o", options, "start")
         guard(self.pid, "QUIT")
