@@ -71,8 +71,10 @@ async def test_stopped_broker_is_one_line_with_a_remedy_and_no_log(caplog, tmp_p
 
 async def test_broker_that_accepts_and_says_nothing():
     async def hold(reader, writer):
-        await reader.read()
-        writer.close()
+        try:
+            await reader.read()
+        finally:  # the test may end sooner, and would leave the connection to a later one's garbage collection
+            writer.close()
 
     async with await asyncio.start_server(hold, "127.0.0.1", 0) as mute:
         port = mute.sockets[0].getsockname()[1]
