@@ -60,6 +60,7 @@ def hear(
         return Waits(at, waits.first_replied, (), sent_at), None
     if waits.waiting_since is None:
         return waits, None
-    both_say = sent_at is not None and waits.sent_at is not None
-    seconds = sent_at - waits.sent_at if both_say else at - waits.waiting_since  # type: ignore[operator]  # both_say
+    seconds = at - waits.waiting_since
+    if sent_at is not None and waits.sent_at is not None:
+        seconds = sent_at - waits.sent_at
     return Waits(first_replied=True), max(0.0, seconds)

@@ -6,12 +6,12 @@ statements that do not need each other go there as one. To SQLite there is no wa
 
 from __future__ import annotations
 
-from collections import namedtuple
 from collections.abc import Callable, Generator, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from sqlalchemy import CTE, ColumnElement, FromClause, false, select
+from sqlalchemy.engine import result_tuple
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerts.store.many import POSTGRES, Statement, Step
@@ -88,6 +88,6 @@ def _nothing(_rows: Rows) -> Rows:
 
 def _taking(part: CTE, start: int) -> Taking:
     """Return what takes a part's rows: those with something in its columns, the first of which is never NULL."""
-    make: Any = namedtuple("make", part.c.keys())  # type: ignore[misc]  # noqa: PYI024  (its names are known only now)
+    make = result_tuple(part.c.keys())
     end = start + len(part.c)
-    return lambda rows: [make._make(row[start:end]) for row in rows if row[start] is not None]
+    return lambda rows: [make(row[start:end]) for row in rows if row[start] is not None]
